@@ -1,0 +1,1 @@
+"""How a model runs: engines see numbers, never papers."""

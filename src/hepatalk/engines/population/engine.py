@@ -1,0 +1,374 @@
+"""The population engine: one ordinary differential equation in three zones, solved by CVODE with an exact Jacobian.
+
+CVODE (Hindmarsh et al. 2005, doi 10.1145/1089014.1089020) is reached through scikit-sundae; SciPy's LSODA is the
+cross-check and the fallback where scikit-sundae has no wheel. The solver starts anew at each change of the schedule and
+its first step is fixed, so that the times at which output is wanted do not alter a single bit of the solution's steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.population.jacobian import Sparsity, sparsity_of
+from hepatalk.engines.population.kernels import derivative, evaluate, jacobian
+from hepatalk.errors import EngineError
+from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.schedule import Change
+
+__all__ = ["PopulationEngine", "System"]
+
+Floats = npt.NDArray[np.float64]
+Solver = Literal["cvode", "lsoda"]
+
+FIRST_STEP_H = 1e-6
+#: A state below this many absolute tolerances is an error: sound runs reach about -1 of them.
+NEGATIVE_LIMIT = 100.0
+MAX_STEPS_PER_OUTPUT = 100_000
+
+
+@dataclass
+class System:
+    """A model's right-hand side and Jacobian with their work space; never raises inside the solver.
+
+    Parameters
+    ----------
+    model : CompiledModel
+    params : (n_params,) float array
+        Parameters in force; may be replaced between solves.
+    """
+
+    model: CompiledModel
+    params: Floats
+    sparsity: Sparsity
+    failure: str | None = None
+    calls: int = 0
+    _values: Floats = field(init=False)
+    _gradient: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        m = self.model
+        self._values = np.zeros(m.n_states + m.n_ops)
+        self._gradient = np.zeros(self.sparsity.n_gradient)
+        self._tape = (m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
+
+    def values(self, y: Floats) -> Floats:
+        """Return all slots at a state, (n_states + n_ops,); a view that the next call overwrites."""
+        self._values[: self.model.n_states] = y
+        evaluate(self._values, self.params, *self._tape)
+        return self._values
+
+    def rhs(self, t: float, y: Floats, yp: Floats) -> None:
+        """Fill ``yp`` with the derivative, per h."""
+        del t
+        self.calls += 1
+        derivative(yp, self.values(y), self.model.flux_start, self.model.flux, self.model.coefficient)
+
+    def jac(self, t: float, y: Floats, yp: Floats, entries: Floats) -> None:
+        """Fill ``entries`` with the Jacobian's nonzero entries in compressed-column order."""
+        del t, yp
+        m, s = self.model, self.sparsity
+        jacobian(
+            entries, self._gradient, self.values(y), self.params, *self._tape, s.gradient_start, s.scatter_start, s.scatter,
+            m.coefficient, s.entry_start, m.flux, m.flux, s.entry,
+        )  # fmt: skip
+
+
+@dataclass
+class PopulationEngine:
+    """Runs a compiled model as a system of ordinary differential equations.
+
+    Parameters
+    ----------
+    rtol : float
+        Relative tolerance of the solver.
+    atol : float
+        Absolute tolerance, on the scale of each state (1 for fractions and relative signals).
+    solver : {'cvode', 'lsoda'}
+    """
+
+    rtol: float = 1e-7
+    atol: float = 1e-10
+    solver: Solver = "cvode"
+    _sparsity: dict[str, Sparsity] = field(default_factory=dict, repr=False)
+
+    def system(self, model: CompiledModel) -> System:
+        """Return the right-hand side and Jacobian of a model."""
+        return System(model, model.params.copy(), self._pattern(model))
+
+    def _pattern(self, model: CompiledModel) -> Sparsity:
+        key = model.hash
+        if key not in self._sparsity:
+            self._sparsity[key] = sparsity_of(model)
+        return self._sparsity[key]
+
+    def run(
+        self,
+        model: CompiledModel,
+        changes: Sequence[Change],
+        time_h: Floats,
+        *,
+        lead_in: Sequence[Change] = (),
+        progress: Progress | None = None,
+    ) -> Course:
+        """Run a model from its healthy state.
+
+        Parameters
+        ----------
+        model : CompiledModel
+        changes : sequence of Change
+            In the order of their times; those of time zero act before the first output.
+        time_h : (n_times,) float array
+            Strictly increasing from 0.
+        lead_in : sequence of Change
+            Changes before time zero (knock-outs), at negative times.
+        progress : callable, optional
+            Told the fraction done.
+
+        Returns
+        -------
+        Course
+
+        Raises
+        ------
+        EngineError
+            If the solver fails, or a state becomes negative or not finite; names state, time and term.
+        """
+        system = self.system(model)
+        y = model.rest.copy()
+        died: float | None = None
+        if lead_in:
+            start = min(c.at_h for c in lead_in)
+            early = np.linspace(start, 0.0, 169)
+            y, found, _ = self._march(system, y, list(lead_in), early, None)
+            died = found
+        y = relabelled(model, y)
+        y_end, found, course = self._march(system, y, list(changes), time_h, progress)
+        del y_end
+        died = died if died is not None else found
+        states, sets, which = course
+        if died is not None:
+            states = hold_after_death(states, time_h, died)
+        return Course(np.asarray(time_h), states, np.array(sets), which, died)
+
+    def _march(
+        self, system: System, y: Floats, changes: list[Change], times: Floats, progress: Progress | None
+    ) -> tuple[Floats, float | None, tuple[Floats, list[Floats], npt.NDArray[np.int64]]]:
+        """Solve piece by piece between changes; outputs at a change's time are those just after it."""
+        model = system.model
+        states = np.empty((len(times), model.n_states))
+        which = np.zeros(len(times), dtype=np.int64)
+        sets: list[Floats] = []
+        pending = sorted(changes, key=lambda c: c.at_h)
+        now, end = float(times[0]), float(times[-1])
+        died: float | None = None
+        lethal = model.slot_index.get("lethal_deficit")
+        deficit = model.slot_index.get("deficit")
+        while True:
+            while pending and pending[0].at_h <= now + 1e-9:
+                y = apply_change(system, y, pending.pop(0))
+            sets.append(system.params.copy())
+            stop = min(pending[0].at_h, end) if pending else end
+            inside = np.flatnonzero((times >= now - 1e-9) & (times <= stop + 1e-9))
+            wanted = times[inside]
+            grid = np.unique(np.concatenate([[now], wanted[wanted > now + 1e-9], [stop]]))
+            if len(grid) > 1:
+                course = self._solve(system, y, grid)
+                y = course[-1].copy()
+            else:
+                course = y[None, :]
+            states[inside] = course[np.clip(np.searchsorted(grid, wanted - 1e-9), 0, len(grid) - 1)]
+            which[inside] = len(sets) - 1
+            if died is None and lethal is not None and deficit is not None:
+                limit = float(system.values(y)[lethal])
+                over = np.flatnonzero(course[:, deficit] >= limit)
+                died = float(grid[over[0]]) if len(over) else None
+            if progress is not None and end > 0:
+                progress(max(0.0, stop / end))
+            if stop >= end - 1e-9:
+                break
+            now = stop
+        return y, died, (states, sets, which)
+
+    # ------------------------------------------------------------------------------------------- solvers
+
+    def _solve(self, system: System, y: Floats, grid: Floats) -> Floats:
+        """Return the course on a grid of times, (n_times, n_states), or raise."""
+        self._try_first(system, y, float(grid[0]))
+        course = self._cvode(system, y, grid) if self.solver == "cvode" else self._lsoda(system, y, grid)
+        self._check(system, course, grid)
+        return course
+
+    def _try_first(self, system: System, y: Floats, t: float) -> None:
+        """Evaluate both callbacks before the solver does: it cannot survive an error in its first call."""
+        yp, entries = np.empty_like(y), np.empty(system.sparsity.pattern.nnz)
+        system.rhs(t, y, yp)
+        system.jac(t, y, yp, entries)
+        for name, array in (("derivative", yp), ("Jacobian", entries)):
+            if not np.isfinite(array).all():
+                raise EngineError(f"the {name} is not finite at {t:g} h: {self._blame(system, y)}; check the parameters set")
+
+    def _cvode(self, system: System, y: Floats, grid: Floats) -> Floats:
+        from sksundae.cvode import CVODE
+
+        with warnings.catch_warnings():
+            # The pattern is needed beside the Jacobian; scikit-sundae 1.2 warns that it will not build one from it.
+            warnings.filterwarnings("ignore", message="Custom sparse Jacobian approximation", category=UserWarning)
+            solver = CVODE(
+                system.rhs, jacfn=system.jac, sparsity=system.sparsity.pattern, linsolver="sparse",
+                rtol=self.rtol, atol=self.atol, first_step=FIRST_STEP_H, max_num_steps=MAX_STEPS_PER_OUTPUT,
+            )  # fmt: skip
+        course = np.empty((len(grid), len(y)))
+        course[0] = y
+        with quiet_stderr() as said:
+            solver.init_step(float(grid[0]), y)
+            for i in range(1, len(grid)):
+                result = solver.step(float(grid[i]), tstop=float(grid[-1]))
+                if not result.success or abs(result.t - grid[i]) > 1e-6:
+                    raise EngineError(f"the solver stopped at {float(result.t):.4g} h of {grid[-1]:g} h: {result.message}; {self._blame(system, np.asarray(result.y))}; {said()}")
+                course[i] = result.y
+        return course
+
+    def _lsoda(self, system: System, y: Floats, grid: Floats) -> Floats:
+        from scipy.integrate import solve_ivp
+
+        yp = np.empty_like(y)
+
+        def f(t: float, x: Floats) -> Floats:
+            system.rhs(t, x, yp)
+            return yp.copy()
+
+        result: Any = solve_ivp(f, (float(grid[0]), float(grid[-1])), y, method="LSODA", t_eval=grid, rtol=self.rtol, atol=self.atol, first_step=FIRST_STEP_H)
+        if not result.success:
+            raise EngineError(f"the solver stopped at {result.t[-1]:.4g} h: {result.message}; try the default solver")
+        return np.ascontiguousarray(result.y.T)
+
+    # --------------------------------------------------------------------------------------------- checks
+
+    def _check(self, system: System, course: Floats, grid: Floats) -> None:
+        if not np.isfinite(course).all():
+            i, j = np.argwhere(~np.isfinite(course))[0]
+            raise EngineError(f"state {system.model.state_names[j]!r} is not finite at {grid[i]:g} h; {self._blame(system, course[max(i - 1, 0)])}")
+        low = course.min(axis=0)
+        j = int(low.argmin())
+        # inflow_response is a deviation and may be negative; every other state is an amount.
+        allowed = {k for k, name in enumerate(system.model.state_names) if name == "inflow_response"}
+        order = [j for j in np.argsort(low) if j not in allowed]
+        j = order[0]
+        if low[j] < -NEGATIVE_LIMIT * self.atol:
+            i = int(course[:, j].argmin())
+            raise EngineError(
+                f"state {system.model.state_names[j]!r} is negative ({low[j]:.3g}) at {grid[i]:g} h; "
+                f"largest term: {self._largest_term(system, course[i], j)}; tighten rtol or check the parameters set"
+            )
+
+    def _largest_term(self, system: System, y: Floats, state: int) -> str:
+        m = system.model
+        values = system.values(y)
+        f0, f1 = m.flux_start[state], m.flux_start[state + 1]
+        if f0 == f1:
+            return "none"
+        f = f0 + int(np.abs(m.coefficient[f0:f1] * values[m.flux[f0:f1]]).argmax())
+        slot = int(m.flux[f])
+        if slot < m.n_states:
+            return m.state_names[slot]
+        k = slot - m.n_states
+        return m.slot_names[k] or (", ".join(m.rows[k]) or f"operation {k}")
+
+    def _blame(self, system: System, y: Floats) -> str:
+        """Name the state that moves fastest, or the first operation that is not finite."""
+        m = system.model
+        values = system.values(np.nan_to_num(np.asarray(y, dtype=np.float64)))
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            k = int(bad[0])
+            name = m.state_names[k] if k < m.n_states else m.slot_names[k - m.n_states] or f"operation {k - m.n_states}"
+            return f"first at {name!r}"
+        yp = np.empty(m.n_states)
+        derivative(yp, values, m.flux_start, m.flux, m.coefficient)
+        j = int(np.abs(yp).argmax())
+        return f"fastest state {m.state_names[j]!r} ({yp[j]:.3g} per h)"
+
+
+def relabelled(model: CompiledModel, y: Floats) -> Floats:
+    """Return the state with all labels fresh: every hepatocyte is of generation 0 at time zero."""
+    out = y.copy()
+    groups = model.groups
+    fresh, settled = model.relabel.fresh, model.relabel.settled
+    if len(fresh):
+        middle = [i for name in groups if name.endswith(".generation1") and name.count(".") == 1 for i in groups[name]]
+        middle_to = dict(zip(middle, fresh_of(model, middle), strict=True))
+        for i, j in middle_to.items():
+            out[j] += out[i]
+            out[i] = 0.0
+        out[fresh] += out[settled]
+        out[settled] = 0.0
+    return out
+
+
+def fresh_of(model: CompiledModel, slots: Sequence[int]) -> list[int]:
+    """Return the generation-0 state that corresponds to each generation-1 state."""
+    index = {name: i for i, name in enumerate(model.state_names)}
+    return [index[model.state_names[i].replace(".generation1", ".generation0")] for i in slots]
+
+
+def apply_change(system: System, y: Floats, change: Change) -> Floats:
+    """Return the state after a change; parameters are changed in place."""
+    m = system.model
+    match change.action:
+        case "scale_extensive":
+            return np.where(m.extensive, y * change.value, y)
+        case "scale_state":
+            out = y.copy()
+            chosen = [i for i, n in enumerate(m.state_names) if n == change.target or n.split("@")[0] == change.target or n.startswith(change.target + ".")]
+            if not chosen:
+                m.position(change.target)
+            out[chosen] *= change.value
+            return out
+        case "set_parameter":
+            system.params[m.position(change.target)] = change.value
+        case "scale_parameter":
+            system.params[m.position(change.target)] *= change.value
+    return y
+
+
+def hold_after_death(states: Floats, time_h: Floats, died: float) -> Floats:
+    """Return the course with everything held as it was at death."""
+    out = states.copy()
+    after = np.flatnonzero(time_h > died)
+    if len(after):
+        last = max(int(after[0]) - 1, 0)
+        out[after] = out[last]
+    return out
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[Any]:
+    """Catch what C code writes to the error stream; yields a function that returns its last line."""
+    try:
+        saved = os.dup(2)
+    except OSError:
+        yield lambda: ""
+        return
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+
+            def said() -> str:
+                sink.seek(0)
+                lines = [line.strip() for line in sink.read().decode(errors="replace").splitlines() if line.strip()]
+                return lines[-1] if lines else "no message of the solver"
+
+            yield said
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,156 @@
+"""The compiled model: frozen arrays, names, and the statement behind every term. Engines see this and nothing else.
+
+Layout
+------
+A *slot* is a number in one evaluation. Slots ``0 .. n_states-1`` are the states; slot ``n_states + k`` is the value of
+operation ``k``. Operations stand in an order in which each needs earlier slots only. Operation ``k`` applies
+``law[k]`` (see `hepatalk.model.laws.Law`) to the slots ``inputs[input_start[k]:input_start[k+1]]`` with the
+parameters ``params[arguments[argument_start[k]:argument_start[k+1]]]``. The derivative of state ``i`` is
+``sum(coefficient[j] * slot[flux[j]])`` for ``j`` in ``flux_start[i]:flux_start[i+1]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hepatalk.errors import ModelError, nearest
+
+__all__ = ["Activity", "CompiledModel", "Relabel"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A parameter that scales what genes make in one cell type; 1 in the wild type.
+
+    ``genes`` maps the species' symbols to their share (1 in all) of the entity.
+    """
+
+    parameter: str
+    cell: str
+    genes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Relabel:
+    """States that only differ in a label, and where the label starts at time zero."""
+
+    settled: Ints
+    fresh: Ints
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A model as arrays.
+
+    Attributes
+    ----------
+    species : str
+    knowledge_version : str
+    state_names, slot_names, param_names : tuple of str
+        Unnamed slots are ''. Parameters that belong to no record (resting values) begin with ``rest:``.
+    state_units : tuple of str
+    extensive : (n_states,) bool array
+        True for counts, masses and stores of the liver.
+    rest : (n_states,) float array
+        The healthy steady state, labels settled.
+    params : (n_params,) float array
+    law, input_start, inputs, argument_start, arguments : int arrays
+    flux_start, flux : int arrays;  coefficient : float array
+    rows : tuple (n_ops,) of tuple of str
+        Ids of the statements behind each operation.
+    activities : tuple of Activity
+    relabel : Relabel
+    groups : mapping name -> (k,) int array
+        State indices by cell type and state, for readouts: 'HEP', 'HEP.s', 'HEP.binucleate', 'HEP.s.generation0'.
+    """
+
+    species: str
+    knowledge_version: str
+    zones: int
+    state_names: tuple[str, ...]
+    state_units: tuple[str, ...]
+    slot_names: tuple[str, ...]
+    param_names: tuple[str, ...]
+    extensive: npt.NDArray[np.bool_]
+    rest: Floats
+    params: Floats
+    law: Ints
+    input_start: Ints
+    inputs: Ints
+    argument_start: Ints
+    arguments: Ints
+    flux_start: Ints
+    flux: Ints
+    coefficient: Floats
+    rows: tuple[tuple[str, ...], ...]
+    activities: tuple[Activity, ...]
+    relabel: Relabel
+    groups: Mapping[str, Ints]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return len(self.state_names)
+
+    @property
+    def n_ops(self) -> int:
+        """Number of operations."""
+        return len(self.law)
+
+    @cached_property
+    def slot_index(self) -> Mapping[str, int]:
+        """Slot of each named quantity (states included)."""
+        names = (*self.state_names, *self.slot_names)
+        return {name: i for i, name in enumerate(names) if name}
+
+    @cached_property
+    def param_index(self) -> Mapping[str, int]:
+        """Position of each parameter."""
+        return {name: i for i, name in enumerate(self.param_names)}
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash (16 hex digits), equal on every machine: names, structure and values to 12 digits."""
+        h = hashlib.sha256()
+        for names in (self.state_names, self.slot_names, self.param_names):
+            h.update("\n".join(names).encode())
+        for ints in (self.law, self.input_start, self.inputs, self.argument_start, self.arguments, self.flux_start, self.flux):
+            h.update(np.ascontiguousarray(ints, dtype="<i8").tobytes())
+        for floats in (self.params, self.coefficient):
+            h.update(",".join(f"{v:.12g}" for v in floats).encode())
+        h.update(self.species.encode())
+        return h.hexdigest()[:16]
+
+    def position(self, parameter: str) -> int:
+        """Return the position of a parameter.
+
+        Raises
+        ------
+        ModelError
+            If there is no such parameter; names the nearest ones.
+        """
+        try:
+            return self.param_index[parameter]
+        except KeyError:
+            known = [n for n in self.param_names if not n.startswith("rest:")]
+            raise ModelError(
+                f"unknown parameter {parameter!r}; nearest: {', '.join(nearest(parameter, known))}; "
+                "see 'hepatalk list parameters'"
+            ) from None
+
+    def with_params(self, values: Mapping[str, float]) -> CompiledModel:
+        """Return a copy with some parameters replaced; resting values are not found anew."""
+        params = self.params.copy()
+        for name, value in values.items():
+            params[self.position(name)] = value
+        return replace(self, params=params)

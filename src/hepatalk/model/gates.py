@@ -1,0 +1,137 @@
+"""Statements to operations: the responses of one target, gathered into OR gates, brakes and node logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hepatalk.errors import KnowledgeError, nearest
+from hepatalk.knowledge.records import Regulates
+from hepatalk.model.laws import Law
+from hepatalk.model.tape import Slot, Tape
+
+__all__ = ["GateBuilder", "Statement"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A regulating term and the row it belongs to."""
+
+    row: str
+    term: Regulates
+    silent: bool
+
+
+@dataclass
+class GateBuilder:
+    """Builds the operations of all statements that act on a target in a zone.
+
+    ``regulator`` returns the slot of a regulator's name in a zone; ``parameter`` the position of a parameter record;
+    ``activity`` the position of the parameter that scales a gene's product in a cell type.
+    """
+
+    tape: Tape
+    statements: Mapping[str, list[Statement]]
+    regulator: Callable[[str, int], Slot]
+    parameter: Callable[[str], int]
+    activity: Callable[[str, str], int | None]
+    used: set[str] = field(default_factory=set)
+
+    def gate(self, target: str, zone: int, also: Iterable[str] = ()) -> list[Slot]:
+        """Return the factors that multiply a rate: one GATE per label, one BRAKE per inhibitor.
+
+        Statements on any name in ``also`` act too (all sources of a signal, for one of them).
+        """
+        labels: dict[str, list[Statement]] = {}
+        factors: list[Slot] = []
+        for s in self._on((target, *also)):
+            if s.term.effect == "permits":
+                raise KnowledgeError(f"row {s.row}: 'permits' acts on nodes only, not on {s.term.target!r}; use 'activates' with a gate of its own")
+            if s.term.gain is None:
+                raise KnowledgeError(f"row {s.row}: term on {s.term.target!r}: field 'gain': value missing; allowed: a parameter name; add it")
+            if s.term.effect == "activates":
+                labels.setdefault(s.term.gate or "", []).append(s)
+            else:
+                factors.append(self._sum(Law.BRAKE, [s], f"{target}:-{s.term.by}", zone))
+        for label, group in labels.items():
+            factors.append(self._sum(Law.GATE, group, f"{target}:{label}", zone))
+        return factors
+
+    def node_target(self, target: str, zone: int) -> Slot:
+        """Return the slot of a node's target activity in [0, 1]."""
+        drive: list[tuple[Slot, int, str]] = []
+        factors: list[Slot] = []
+        for s in self._on((target,)):
+            if s.term.weight is None:
+                raise KnowledgeError(f"row {s.row}: term on {target!r}: field 'weight': value missing; allowed: a parameter name; add it")
+            h = self.response(s, zone)
+            w = self.parameter(s.term.weight)
+            one = self.tape.number(1.0)
+            if s.term.effect == "activates":
+                drive.append((h, w, s.row))
+            elif s.term.effect == "inhibits":
+                factors.append(self.tape.op(Law.NOT, [h], [w], rows=[s.row]))
+            else:
+                lacking = self.tape.op(Law.NOT, [h], [one], rows=[s.row])
+                factors.append(self.tape.op(Law.NOT, [lacking], [w], rows=[s.row]))
+        if drive:
+            factors.append(self.tape.op(Law.ANY, [h for h, _, _ in drive], [w for _, w, _ in drive], rows=[r for *_, r in drive]))
+        return self.tape.op(Law.PRODUCT, factors, [], name=f"target.{target}@{zone}")
+
+    def response(self, s: Statement, zone: int) -> Slot:
+        """Return the slot of the Hill response of one statement."""
+        term = s.term
+        if term.half is None or term.power is None:
+            raise KnowledgeError(f"row {s.row}: term on {term.target!r}: fields 'half' and 'power' need parameter names; add them")
+        between_nodes = term.by.startswith("node.") and term.target.startswith("node.")
+        law = Law.NORMAL_HILL if between_nodes else Law.HILL
+        arguments = [self.parameter(term.half), self.parameter(term.power)]
+        if s.silent:
+            # Held at rest: the resting value is filled in with the other resting values.
+            live = self.tape.op(law, [self.regulator(term.by, zone)], arguments)
+            held = self.tape.param(f"rest:held {s.row} {term.by} {term.target}@{zone}", float("nan"))
+            return self.tape.op(Law.CONSTANT, [live], [held], rows=[s.row])
+        h = self.tape.op(law, [self.regulator(term.by, zone)], arguments, rows=[s.row])
+        cell = _cell_of(term.target)
+        scales = [a for gene in term.needs if (a := self.activity(gene, cell)) is not None]
+        return self.tape.op(Law.PRODUCT, [h], scales, rows=[s.row]) if scales else h
+
+    def _sum(self, law: Law, group: list[Statement], label: str, zone: int) -> Slot:
+        hills = [self.response(s, zone) for s in group]
+        gains = [self.parameter(s.term.gain or "") for s in group]
+        rest = self.tape.param(f"rest:{label}@{zone}", float("nan"))
+        return self.tape.op(law, hills, [rest, *gains], name=f"gate.{label}@{zone}", rows=[s.row for s in group])
+
+    def _on(self, targets: Iterable[str]) -> list[Statement]:
+        found = [s for t in targets for s in self.statements.get(t, [])]
+        self.used.update(t for t in targets if t in self.statements)
+        return found
+
+    def check_all_used(self) -> None:
+        """Raise `KnowledgeError` for a statement whose target nothing has asked for."""
+        for target, group in self.statements.items():
+            if target not in self.used:
+                known = sorted(self.known_targets)
+                raise KnowledgeError(
+                    f"row {group[0].row}: term target {target!r} is nothing the model has; "
+                    f"nearest: {', '.join(nearest(target, known))}; correct the target"
+                )
+
+    @property
+    def known_targets(self) -> set[str]:
+        """Names that have been asked for as targets."""
+        return self._asked
+
+    _asked: set[str] = field(default_factory=set)
+
+    def ask(self, target: str) -> None:
+        """Note that a target exists, for error messages."""
+        self._asked.add(target)
+
+
+def _cell_of(target: str) -> str:
+    """Return the cell type that a target belongs to: process.HEP.x, node.HEP.x, secretion.IL6.KC."""
+    parts = target.split(".")
+    if parts[0] == "secretion":
+        return parts[2] if len(parts) > 2 else ""
+    return parts[1] if parts[0] in ("process", "node", "binucleation") else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from hepatalk.model import physics
 from hepatalk.model.compiled import Activity, CompiledModel, Relabel
 from hepatalk.model.gates import GateBuilder, Statement
 from hepatalk.model.laws import Law
-from hepatalk.model.populations import GENERATIONS, Population, RestingPopulation, resting_population
+from hepatalk.model.populations import Population, RestingPopulation, influx_targets, resting_population
 from hepatalk.model.rest import fill_resting_values
 from hepatalk.model.tape import Slot, Tape
 
@@ -546,12 +546,17 @@ class _Compiler:
         self._write_loss_and_gain(cell, population, resting, zone)
 
     def _binucleation(self, cell: str, probability: float, zone: int) -> tuple[Slot, Slot]:
-        """Return the slots of (1 - p) and p, where p is the probability that a division skips cytokinesis."""
+        """Return the slots of (1 - p) and p, where p is the probability that a division skips cytokinesis.
+
+        Statements act on the odds p/(1 - p), so that p stays a probability however strong they are.
+        """
         t = self.tape
         self.gates.ask(f"binucleation.{cell}")
-        base = t.param(f"rest:binucleation {cell}", probability)
-        p = t.op(Law.PRODUCT, self.gates.gate(f"binucleation.{cell}", zone), [base], name=f"binucleation.{cell}@{zone}")
-        return t.op(Law.NOT, [p], [t.number(1.0)]), p
+        base = t.param(f"rest:binucleation odds {cell}", probability / (1.0 - probability))
+        odds = t.op(Law.PRODUCT, self.gates.gate(f"binucleation.{cell}", zone), [base], name=f"binucleation.{cell}@{zone}")
+        one = t.number(1.0)
+        p = t.op(Law.HILL, [odds], [one, one])
+        return t.op(Law.NOT, [p], [one]), p
 
     def _write_loss_and_gain(self, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
         t = self.tape
@@ -576,12 +581,10 @@ class _Compiler:
 
     def _write_influx(self, cell: str, population: Population, process: Influx, zone: int) -> None:
         t = self.tape
-        from hepatalk.model.populations import _influx_targets
-
         rate = self._process_rate(cell, process, self.p(process.rate), zone)
         arriving = t.op(Law.PRODUCT, [rate, self.slot("inflow")], [t.number(self.shares(cell, zone))])
         here = self.cells_at[cell, zone]
-        for i in _influx_targets(population, process):
+        for i in influx_targets(population, process):
             t.flux(here[i], arriving, 1.0)
         t.flux(self.slot(f"{cell}.count@{zone}"), arriving, 1.0)
 
@@ -637,17 +640,16 @@ class _Compiler:
         )
 
     def _relabel(self) -> Relabel:
+        """Pair every compartment that bears a label with the one of the same cells without it."""
         settled, fresh = [], []
         for cell, (population, _) in self.populations.items():
-            if not population.cell.counts_generations:
-                continue
             for zone in population.cell.zones:
                 here = self.cells_at[cell, zone]
                 for i, c in enumerate(population.compartments):
-                    if c.generation == GENERATIONS - 1:
-                        j = population.position[type(c)(c.state, c.stage, c.lineage, c.nuclei, 0)]
+                    plain = replace(c, lineage=population.cell.lineages[0], generation=None if c.generation is None else 0)
+                    if plain != c:
                         settled.append(here[i])
-                        fresh.append(here[j])
+                        fresh.append(here[population.position[plain]])
         return Relabel(np.array(settled, dtype=np.int64), np.array(fresh, dtype=np.int64))
 
     def _groups(self) -> dict[str, np.typing.NDArray[np.int64]]:

@@ -1,7 +1,7 @@
 """Cell populations: which compartments a cell type has, how cells move among them, and their healthy distribution.
 
 A compartment is (state, stage, lineage, nuclei, generation) of a cell type in a zone. Generations count divisions since
-time zero and are labels only: they never enter a rate. Stages of one state form a chain with equal mean dwell times,
+time zero and are labels only, as lineages are: they never enter a rate. Stages of one state form a chain with equal mean dwell times,
 so that the dwell time in the state is gamma distributed (the "linear chain trick").
 """
 
@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import CellType, Death, Influx, Timed, Transition
 
-__all__ = ["GENERATIONS", "Compartment", "Population", "RestingPopulation", "resting_population"]
+__all__ = ["GENERATIONS", "Compartment", "Population", "RestingPopulation", "influx_targets", "resting_population"]
 
 #: Generations told apart: undivided since time zero, divided once, divided twice or more.
 GENERATIONS = 3
@@ -148,8 +148,14 @@ class Population:
 
     @cached_property
     def settled(self) -> list[int]:
-        """Compartments that carry the healthy population: the last generation, or all where none are counted."""
-        return [i for i, c in enumerate(self.compartments) if c.generation in (None, GENERATIONS - 1)]
+        """Compartments that carry the population when its labels have had for ever to spread.
+
+        That is the last generation, and where cells come from the blood the lineage that comes: a label of descent
+        says nothing of what a cell does, and all labels are made fresh at time zero.
+        """
+        arriving = [p.lineage for p in self.cell.processes if isinstance(p, Influx) and p.lineage]
+        lineage = arriving[0] if arriving else self.cell.lineages[0]
+        return [i for i, c in enumerate(self.compartments) if c.generation in (None, GENERATIONS - 1) and c.lineage == lineage]
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,7 @@ def resting_population(population: Population, rate: dict[str, float], binucleat
         arrivals = np.zeros(len(keep))
         for process in population.cell.processes:
             if isinstance(process, Influx):
-                for i in _influx_targets(population, process):
+                for i in influx_targets(population, process):
                     if i in at:
                         arrivals[at[i]] += rate[process.id]
         return _standing_still(a, arrivals, population.cell.id)
@@ -216,7 +222,8 @@ def resting_population(population: Population, rate: dict[str, float], binucleat
     return RestingPopulation(full, death, p)
 
 
-def _influx_targets(population: Population, process: Influx) -> list[int]:
+def influx_targets(population: Population, process: Influx) -> list[int]:
+    """Return the compartments in which cells from the blood arrive."""
     return [
         i
         for i, c in enumerate(population.compartments)

@@ -300,25 +300,12 @@ class PopulationEngine:
 
 
 def relabelled(model: CompiledModel, y: Floats) -> Floats:
-    """Return the state with all labels fresh: every hepatocyte is of generation 0 at time zero."""
+    """Return the state with all labels fresh: at time zero every cell is undivided and resident."""
     out = y.copy()
-    groups = model.groups
-    fresh, settled = model.relabel.fresh, model.relabel.settled
-    if len(fresh):
-        middle = [i for name in groups if name.endswith(".generation1") and name.count(".") == 1 for i in groups[name]]
-        middle_to = dict(zip(middle, fresh_of(model, middle), strict=True))
-        for i, j in middle_to.items():
-            out[j] += out[i]
-            out[i] = 0.0
+    for settled, fresh in zip(model.relabel.settled, model.relabel.fresh, strict=True):
         out[fresh] += out[settled]
         out[settled] = 0.0
     return out
-
-
-def fresh_of(model: CompiledModel, slots: Sequence[int]) -> list[int]:
-    """Return the generation-0 state that corresponds to each generation-1 state."""
-    index = {name: i for i, name in enumerate(model.state_names)}
-    return [index[model.state_names[i].replace(".generation1", ".generation0")] for i in slots]
 
 
 def apply_change(system: System, y: Floats, change: Change) -> Floats:

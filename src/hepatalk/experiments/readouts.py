@@ -1,0 +1,220 @@
+"""Readouts: what can be measured on a virtual animal, each with its unit and definition.
+
+A readout is a ratio of sums of slots of the model, so that it means the same for every model and every engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hepatalk.engines.base import Course
+from hepatalk.engines.population.kernels import evaluate_many
+from hepatalk.errors import unknown
+from hepatalk.model.compiled import CompiledModel
+
+__all__ = ["Readout", "first_waves", "measure", "readouts_of"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A readout as slots of a model.
+
+    Attributes
+    ----------
+    over, under : tuple of int
+        Slots summed above and below the fraction line; no ``under`` means 1.
+    scale : float
+        Factor on the ratio.
+    drivers : tuple of (str, float)
+        Processes or targets whose rates move this readout, with the sign of their effect: what 'explain --run' asks.
+    """
+
+    name: str
+    unit: str
+    definition: str
+    over: tuple[int, ...]
+    under: tuple[int, ...] = ()
+    scale: float = 1.0
+    drivers: tuple[tuple[str, float], ...] = ()
+
+
+_CYCLE = {
+    "HEP": (("process.HEP.prime", 1.0), ("process.HEP.commit", 1.0), ("process.HEP.enter_s", 1.0), ("process.HEP.g1_exit", -1.0)),
+    "BEC": (("process.BEC.commit", 1.0),),
+    "LSEC": (("process.LSEC.commit", 1.0),),
+    "HSC": (("process.HSC.activate", 1.0), ("process.HSC.commit", 1.0)),
+    "KC": (("process.KC.commit", 1.0),),
+}
+
+
+def readouts_of(model: CompiledModel) -> Mapping[str, Readout]:
+    """Return every readout of a model by name.
+
+    Parameters
+    ----------
+    model : CompiledModel
+
+    Returns
+    -------
+    mapping of str to Readout
+        In the order in which they are listed for users.
+    """
+    found = [*_organ(model), *_hepatocytes(model), *_cells(model), *_signals(model), *_nodes(model)]
+    return {r.name: r for r in found}
+
+
+def _slots(model: CompiledModel, *names: str) -> tuple[int, ...]:
+    return tuple(model.slot_index[n] for n in names)
+
+
+def _zoned(model: CompiledModel, name: str) -> tuple[int, ...]:
+    found = [model.slot_index.get(f"{name}@{z}") for z in range(1, model.zones + 1)]
+    return tuple(i for i in found if i is not None)
+
+
+def _organ(model: CompiledModel) -> list[Readout]:
+    grow = (("process.HEP.enlarge", 1.0), ("process.HEP.enter_s", 1.0), ("process.HEP.apoptosis", -1.0), ("process.HEP.necrosis", -1.0))
+    shear = _zoned(model, "shear")
+    return [
+        Readout("liver_volume", "fraction of healthy", "volume of the liver over that of the healthy wild type", _slots(model, "volume"), drivers=grow),
+        Readout("portal_flow", "x healthy", "portal flow per liver volume over its healthy value", _slots(model, "flow"), drivers=grow),
+        Readout("shear", "x healthy", "wall shear of the sinusoids, mean over zones, over its healthy value", shear, scale=1.0 / len(shear),
+                drivers=(("process.LSEC.commit", -1.0),)),
+        Readout("function", "capacity/demand", "functional hepatocyte mass over the demand of the body", _slots(model, "function"), drivers=grow),
+        Readout("oxygen", "x healthy mean", "oxygen in the tissue, mean over zones", _zoned(model, "oxygen"), scale=1.0 / 3.0,
+                drivers=(("process.LSEC.commit", 1.0), ("process.HEP.enlarge", -1.0))),
+    ]  # fmt: skip
+
+
+def _hepatocytes(model: CompiledModel) -> list[Readout]:
+    g = model.groups
+    mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
+    rates = {manner: _zoned(model, f"process.HEP.{manner}") for manner in ("apoptosis", "necrosis")}
+    found = [
+        Readout("hepatocyte_count", "fraction of healthy", "number of hepatocytes over the healthy number", count, drivers=(*_CYCLE["HEP"], ("process.HEP.apoptosis", -1.0))),
+        Readout("hepatocyte_volume", "x healthy", "mean volume of a hepatocyte over its healthy value", mass, count, drivers=(("process.HEP.enlarge", 1.0),)),
+        Readout("hepatocyte_mass", "fraction of healthy", "hepatocyte mass over its healthy value", mass, drivers=(("process.HEP.enlarge", 1.0), ("process.HEP.apoptosis", -1.0))),
+        Readout("binucleate.HEP", "fraction", "binucleate share of hepatocytes", tuple(g["HEP.binucleate"]), tuple(g["HEP"]),
+                drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0))),
+    ]  # fmt: skip
+    for manner, slots in rates.items():
+        found.append(Readout(f"{manner}.HEP", "1/h", f"fraction of hepatocytes lost to {manner} per hour, mean over zones", slots,
+                             scale=1.0 / len(slots), drivers=((f"process.HEP.{manner}", 1.0),)))  # fmt: skip
+    return found
+
+
+def _cells(model: CompiledModel) -> list[Readout]:
+    found = []
+    types = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
+    for cell in types:
+        here = tuple(model.groups[cell])
+        found.append(Readout(f"s_phase.{cell}", "fraction", f"share of {cell} in S phase", tuple(model.groups[f"{cell}.s"]), here, drivers=_CYCLE.get(cell, ())))
+    for cell in types:
+        here = tuple(model.groups[cell])
+        seen = dict.fromkeys(model.state_names[i].split("@")[0].split(".")[1] for i in here)
+        for state in seen:
+            found.append(Readout(f"state.{cell}.{state}", "fraction", f"share of {cell} that is in state {state}", tuple(model.groups[f"{cell}.{state}"]), here,
+                                 drivers=_CYCLE.get(cell, ())))  # fmt: skip
+    for cell in types:
+        if cell != "HEP":
+            found.append(Readout(f"count.{cell}", "fraction of healthy", f"number of {cell} over the healthy number", tuple(model.groups[f"{cell}.count"]), drivers=_CYCLE.get(cell, ())))
+    if "LSEC.marrow" in model.groups:
+        found.append(Readout("lsec_from_marrow", "fraction", "share of LSECs that descend from marrow progenitors", tuple(model.groups["LSEC.marrow"]),
+                             tuple(model.groups["LSEC"]), drivers=(("process.LSEC.recruit_marrow", 1.0),)))  # fmt: skip
+    return found
+
+
+def _signals(model: CompiledModel) -> list[Readout]:
+    names = dict.fromkeys(n.split("@")[0] for n in model.state_names if n.startswith("signal."))
+    found = []
+    for name in names:
+        slots = _zoned(model, name) or _slots(model, name)
+        found.append(Readout(name, "x healthy", f"level of {name.removeprefix('signal.')}, mean over zones, over its healthy value", slots, scale=1.0 / len(slots),
+                             drivers=((f"supply.{name.removeprefix('signal.')}", 1.0),)))  # fmt: skip
+    stores = dict.fromkeys(n.split("@")[0] for n in model.state_names if n.startswith("store."))
+    for name in stores:
+        slots = _zoned(model, name)
+        rest = float(model.rest[list(slots)].sum())
+        found.append(Readout(f"matrix_{name}", "fraction of healthy", f"amount of {name.removeprefix('store.')} bound to matrix over its healthy value", slots, scale=1.0 / rest))
+    return found
+
+
+def _nodes(model: CompiledModel) -> list[Readout]:
+    names = dict.fromkeys(n.split("@")[0] for n in model.state_names if n.startswith("node."))
+    found = []
+    for name in names:
+        slots = _zoned(model, name)
+        found.append(Readout(name, "activity, 0 to 1", f"activity of {name.split('.')[2]} in {name.split('.')[1]}, mean over zones", slots, scale=1.0 / len(slots),
+                             drivers=((f"target.{name}", 1.0),)))  # fmt: skip
+    return found
+
+
+def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None = None) -> dict[str, Floats]:
+    """Return readouts along a course.
+
+    Parameters
+    ----------
+    model : CompiledModel
+    course : Course
+    wanted : sequence of str, optional
+        Names; all when omitted. ``survived`` is always among all.
+
+    Returns
+    -------
+    dict of str to (n_times,) float array
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that the model does not have.
+    """
+    available = readouts_of(model)
+    names = list(available) + ["survived"] if wanted is None else list(wanted)
+    for name in names:
+        if name != "survived" and name not in available:
+            raise unknown("readout", name, [*available, "survived"], "see 'hepatalk list readouts'")
+    chosen = [available[n] for n in names if n != "survived"]
+    slots = np.array(sorted({s for r in chosen for s in (*r.over, *r.under)}), dtype=np.int64)
+    values = np.empty((len(course.time_h), len(slots)))
+    for k, params in enumerate(course.param_sets):
+        rows = np.flatnonzero(course.param_set_of == k)
+        if len(rows):
+            values[rows] = evaluate_many(
+                np.ascontiguousarray(course.states[rows]), params, slots, model.law, model.input_start, model.inputs, model.argument_start, model.arguments
+            )
+    at = {int(s): i for i, s in enumerate(slots)}
+    out: dict[str, Floats] = {}
+    for r in chosen:
+        top = values[:, [at[s] for s in r.over]].sum(axis=1)
+        bottom = values[:, [at[s] for s in r.under]].sum(axis=1) if r.under else 1.0
+        out[r.name] = r.scale * top / np.maximum(bottom, 1e-300)
+    if "survived" in names:
+        alive = np.ones(len(course.time_h)) if course.died_at_h is None else (course.time_h < course.died_at_h).astype(float)
+        out["survived"] = alive
+    return {n: out[n] for n in names}
+
+
+def first_waves(model: CompiledModel, course: Course) -> dict[str, tuple[float, float]]:
+    """Return (height, time in h) of the first wave of S phase of each cell type.
+
+    For types whose generations are counted, the first wave is that of cells undivided since time zero, as a share of
+    the whole type; for the others it is the first local maximum that reaches half of the highest value.
+    """
+    found = {}
+    for name in (n for n in model.groups if n.endswith(".s")):
+        cell = name.removesuffix(".s")
+        total = course.states[:, model.groups[cell]].sum(axis=1)
+        first = model.groups.get(f"{cell}.s.generation0", model.groups[name])
+        curve = course.states[:, first].sum(axis=1) / np.maximum(total, 1e-300)
+        i = int(curve.argmax())
+        if f"{cell}.s.generation0" not in model.groups:
+            rises = np.flatnonzero((curve[1:-1] >= curve[:-2]) & (curve[1:-1] > curve[2:]) & (curve[1:-1] >= 0.5 * curve.max())) + 1
+            i = int(rises[0]) if len(rises) else i
+        found[f"s_phase.{cell}"] = (float(curve[i]), float(course.time_h[i]))
+    return found

@@ -1,0 +1,178 @@
+"""From an experiment to a result: compile, run, measure, keep the provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.population.engine import PopulationEngine
+from hepatalk.errors import ExperimentError, unknown
+from hepatalk.experiments.experiment import Experiment, load_experiment, overridden
+from hepatalk.experiments.injuries import changes_of
+from hepatalk.experiments.knockouts import knockout_changes
+from hepatalk.experiments.readouts import first_waves, measure, readouts_of
+from hepatalk.knowledge.load import Knowledge, load
+from hepatalk.knowledge.records import Species
+from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.compiler import compile_model
+from hepatalk.results.provenance import Provenance
+from hepatalk.results.result import Result
+
+__all__ = ["ENGINES", "Run", "perform", "run"]
+
+#: Engines that exist; the lobule engine is not part of this version.
+ENGINES = ("population",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run with everything needed to look into it.
+
+    Attributes
+    ----------
+    result : Result
+    experiment : Experiment
+    model : CompiledModel
+    course : Course
+        On the output times of the result.
+    """
+
+    result: Result
+    experiment: Experiment
+    model: CompiledModel
+    course: Course
+
+
+def run(
+    experiment: str | Path | Experiment,
+    *,
+    species: Species | None = None,
+    engine: str = "population",
+    days: float | None = None,
+    every: float | None = None,
+    seed: int = 0,
+    knockouts: Sequence[str] = (),
+    set: Mapping[str, float] | None = None,
+    hypotheses: Sequence[str] = (),
+    knowledge: Knowledge | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run one virtual experiment.
+
+    Parameters
+    ----------
+    experiment : str, Path or Experiment
+        A name of the catalogue (``sham``, ``phx70``, ...), a YAML file, or an experiment.
+    species : {'rat', 'mouse', 'human'}, optional
+        Instead of the experiment's own.
+    engine : {'population'}
+    days : float, optional
+        Length in days.
+    every : float, optional
+        Output step in hours; hourly to 28 d and then daily when omitted.
+    seed : int
+        Kept in the provenance; the population engine uses no random numbers.
+    knockouts : sequence of str
+        ``GENE`` or ``GENE@CELL``, in the species' symbols.
+    set : mapping, optional
+        Parameter values, by id.
+    hypotheses : sequence of str
+        Alternatives to switch on.
+    knowledge : Knowledge, optional
+        The shipped knowledge base when omitted.
+    progress : callable, optional
+        Told the fraction done.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    HepatalkError
+        One line for anything that cannot be posed or run.
+    """
+    return perform(
+        experiment, species=species, engine=engine, days=days, every=every, seed=seed, knockouts=knockouts, set=set,
+        hypotheses=hypotheses, knowledge=knowledge, progress=progress,
+    ).result  # fmt: skip
+
+
+def perform(
+    experiment: str | Path | Experiment,
+    *,
+    species: Species | None = None,
+    engine: str = "population",
+    days: float | None = None,
+    every: float | None = None,
+    seed: int = 0,
+    knockouts: Sequence[str] = (),
+    set: Mapping[str, float] | None = None,
+    hypotheses: Sequence[str] = (),
+    knowledge: Knowledge | None = None,
+    progress: Progress | None = None,
+    silenced: Sequence[str] = (),
+) -> Run:
+    """Run an experiment and keep model and course beside the result; parameters as for `run`.
+
+    ``silenced`` holds the influence of some statements at rest: what a statement does to an experiment.
+    """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES, "the lobule engine is not part of this version")
+    name = experiment if isinstance(experiment, str) else (Path(experiment).stem if isinstance(experiment, Path) else "experiment")
+    name = Path(name).stem if name.endswith((".yaml", ".yml")) else name
+    posed = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
+    posed = overridden(posed, species=species, days=days, every_h=every, knockouts=tuple(knockouts), hypotheses=tuple(hypotheses), parameters=dict(set or {}))
+    facts = load() if knowledge is None else knowledge
+    model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=posed.set, silenced=silenced)
+    changes = changes_of(posed)
+    _check_targets(model, changes)
+    available = [*readouts_of(model), "survived"]
+    for wanted in posed.readouts:
+        if wanted not in available:
+            raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
+    if posed.germline and posed.knockouts:
+        raise ExperimentError("germline: true is not part of this version; allowed: false (knock-outs take effect 7 days before time zero); remove the line")
+    lead_in = knockout_changes(facts, model, posed.knockouts)
+    times = np.array(posed.output_times_h())
+    # Peaks are looked for on an hourly course whatever the output step is.
+    fine = np.union1d(times, np.arange(0.0, min(posed.end_h, 672.0) + 0.5))
+    fine = fine[fine <= posed.end_h]
+    course = PopulationEngine().run(model, changes, fine, lead_in=lead_in, progress=progress)
+    waves = first_waves(model, course)
+    keep = np.searchsorted(fine, times)
+    course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
+    return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
+
+
+def _check_targets(model: CompiledModel, changes: Sequence[object]) -> None:
+    from hepatalk.model.schedule import Change
+
+    for change in changes:
+        if isinstance(change, Change) and change.action in ("set_parameter", "scale_parameter"):
+            if change.target.startswith("free.") and change.target not in model.param_index:
+                signals = [n.removeprefix("free.") for n in model.param_names if n.startswith("free.")]
+                raise unknown("signal", change.target.removeprefix("free."), signals, "see 'hepatalk list signals'")
+            model.position(change.target)
+
+
+def _result(
+    name: str, posed: Experiment, facts: Knowledge, model: CompiledModel, course: Course, waves: Mapping[str, tuple[float, float]],
+    seed: int, engine: str, changes: Sequence[object], lead_in: Sequence[object],
+) -> Result:  # fmt: skip
+    readouts = measure(model, course)
+    records = readouts_of(model)
+    units = {n: records[n].unit if n in records else "0 or 1" for n in readouts}
+    definitions = {n: records[n].definition if n in records else "1 while the animal lives" for n in readouts}
+    used = {row for rows in model.rows for row in rows}
+    sources = sorted({e.source for i in facts.interactions if i.id in used for e in i.evidence} - {"assumed"})
+    provenance = Provenance(
+        experiment=name, title=posed.title, species=posed.species, engine=engine, seed=seed, model_hash=model.hash,
+        knowledge_version=facts.version, changes=tuple(f"{c.at_h:g} h: {c.label}" for c in (*lead_in, *changes)),  # type: ignore[attr-defined]
+        parameters_set=dict(posed.set), knockouts=posed.knockouts, hypotheses=posed.hypotheses, sources=tuple(sources),
+    )  # fmt: skip
+    return Result.build(course.time_h, readouts, units, definitions, provenance, course.states, model.state_names, waves)

@@ -12,7 +12,9 @@ parameter ``j``           a number, or the constant parameter ``p<j>`` with ``nu
 ========================  ==========================================================================================
 
 The names of the model stand in the ``name`` attributes. Laws with a guard (`HILL` at or below zero, the floor of
-`RATIO`) keep it as a ``piecewise``, so that the two right-hand sides are equal everywhere, not only on sound states.
+`RATIO`) keep it as a ``piecewise``, so that the two right-hand sides are equal everywhere. On sound states no guard
+acts, and ``guards=False`` leaves them out: libRoadRunner watches each ``piecewise`` as a possible event and writes a
+branch for it, and did not get through loading this model with them.
 
 Source
 ------
@@ -49,6 +51,7 @@ def write_sbml(
     state: Floats | None = None,
     *,
     numbers: Numbers = "inline",
+    guards: bool = True,
     fold: bool = True,
     keep: Iterable[str] = (),
 ) -> str:
@@ -62,6 +65,9 @@ def write_sbml(
     numbers : {'inline', 'parameters'}
         Whether a parameter's value is written where it is used, with all that depends on numbers alone worked out
         (fastest to run), or stays a named parameter that can be set after loading.
+    guards : bool
+        Write what a law does outside its sound range (amounts below zero, node inputs above one, densities under their
+        floor).
     fold : bool
         Fold operations that are used once into the rule that uses them. A simulator that compiles a getter for every
         rule loads such a text much faster.
@@ -74,7 +80,7 @@ def write_sbml(
     KeyError
         If ``keep`` names no operation.
     """
-    writer = _Writer(model, numbers)
+    writer = _Writer(model, numbers, guards)
     start = model.rest if state is None else state
     ruled = writer.choose_rules({model.slot_index[name] - model.n_states for name in keep}, fold)
     out = [
@@ -155,6 +161,7 @@ class _Writer:
 
     model: CompiledModel
     numbers: Numbers
+    guards: bool
     ruled: set[int] = field(default_factory=set)
 
     def choose_rules(self, kept: set[int], fold: bool) -> list[int]:
@@ -201,15 +208,15 @@ class _Writer:
         positions = m.arguments[m.argument_start[k] : m.argument_start[k + 1]].tolist()
         values = [float(m.params[j]) for j in positions]
         if self.numbers == "inline":
-            return _inline_law(Law(m.law[k]), x, values)
-        return _named_law(Law(m.law[k]), x, [_ci(f"p{j}") for j in positions])
+            return _inline_law(Law(m.law[k]), x, values, self.guards)
+        return _named_law(Law(m.law[k]), x, [_ci(f"p{j}") for j in positions], self.guards)
 
 
 def _weighted(x: Sequence[str], weights: Sequence[str]) -> list[str]:
     return [_product([w, v]) for w, v in zip(weights, x, strict=True)]
 
 
-def _inline_law(law: Law, x: Sequence[str], c: Sequence[float]) -> str:
+def _inline_law(law: Law, x: Sequence[str], c: Sequence[float], guards: bool) -> str:
     """Return one operation with the numbers written in and what depends on them alone worked out."""
     match law:
         case Law.PRODUCT:
@@ -223,19 +230,19 @@ def _inline_law(law: Law, x: Sequence[str], c: Sequence[float]) -> str:
             return _sum([_cn(1.0 / c[0]), *_weighted(x, [_cn(w / c[0]) for w in c[1:]])])
         case Law.HILL:
             half, xn = _cn(c[0] ** c[1]), _power(x[0], c[1])
-            return _guarded(x[0], _apply("divide", xn, _sum([half, xn])))
+            return _guarded(x[0], _apply("divide", xn, _sum([half, xn])), guards)
         case Law.NORMAL_HILL:
             kn = c[0] ** c[1]
             b, xn = (kn - 1.0) / (2.0 * kn - 1.0), _power(x[0], c[1])
             value = _apply("divide", _product([_cn(b), xn]), _sum([_cn(b - 1.0), xn]))
-            return _guarded(x[0], value, one=True)
+            return _guarded(x[0], value, guards, one=True)
         case Law.POWER:
-            return _guarded(x[0], _product([_cn(c[0]), _power(x[0], c[1])]))
+            return _guarded(x[0], _product([_cn(c[0]), _power(x[0], c[1])]), guards)
         case _:
-            return _named_law(law, x, [_cn(v) for v in c])
+            return _named_law(law, x, [_cn(v) for v in c], guards)
 
 
-def _named_law(law: Law, x: Sequence[str], c: Sequence[str]) -> str:
+def _named_law(law: Law, x: Sequence[str], c: Sequence[str], guards: bool) -> str:
     """Return one operation, its parameters as they are: the table of `hepatalk.model.laws`, word for word."""
     one = _cn(1.0)
     match law:
@@ -246,7 +253,7 @@ def _named_law(law: Law, x: Sequence[str], c: Sequence[str]) -> str:
         case Law.PRODUCT:
             return _product([*c, *x])
         case Law.RATIO:
-            bottom = _piecewise((x[1], _apply("gt", x[1], c[1])), otherwise=c[1])
+            bottom = _piecewise((x[1], _apply("gt", x[1], c[1])), otherwise=c[1]) if guards else x[1]
             return _product([c[0], _apply("divide", x[0], bottom)])
         case Law.GATE:
             return _apply("divide", _sum([one, *_weighted(x, c[1:])]), c[0])
@@ -260,19 +267,21 @@ def _named_law(law: Law, x: Sequence[str], c: Sequence[str]) -> str:
         case Law.RELAX:
             return _apply("divide", _apply("minus", _product([c[0], x[0]]), x[1]), c[1])
         case Law.POWER:
-            return _guarded(x[0], _product([c[0], _apply("power", x[0], c[1])]))
+            return _guarded(x[0], _product([c[0], _apply("power", x[0], c[1])]), guards)
         case Law.HILL:
             xn = _apply("power", _apply("divide", x[0], c[0]), c[1])
-            return _guarded(x[0], _apply("divide", xn, _sum([one, xn])))
+            return _guarded(x[0], _apply("divide", xn, _sum([one, xn])), guards)
         case Law.NORMAL_HILL:
             kn, xn = _apply("power", c[0], c[1]), _apply("power", x[0], c[1])
             b = _apply("divide", _apply("minus", kn, one), _apply("minus", _product([_cn(2.0), kn]), one))
             value = _apply("divide", _product([b, xn]), _sum([_apply("minus", b, one), xn]))
-            return _guarded(x[0], value, one=True)
+            return _guarded(x[0], value, guards, one=True)
 
 
-def _guarded(x: str, value: str, *, one: bool = False) -> str:
+def _guarded(x: str, value: str, guards: bool, *, one: bool = False) -> str:
     """Return ``value`` for x > 0, else 0; with ``one`` also 1 from x = 1 on."""
+    if not guards:
+        return value
     pieces = [(_cn(0.0), _apply("leq", x, _cn(0.0)))]
     if one:
         pieces.append((_cn(1.0), _apply("geq", x, _cn(1.0))))

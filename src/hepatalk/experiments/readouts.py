@@ -33,6 +33,8 @@ class Readout:
         Factor on the ratio.
     drivers : tuple of (str, float)
         Processes or targets whose rates move this readout, with the sign of their effect: what 'explain --run' asks.
+    balance : bool
+        Whether the drivers are gains and losses of one amount, which count in proportion to their size.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Readout:
     under: tuple[int, ...] = ()
     scale: float = 1.0
     drivers: tuple[tuple[str, float], ...] = ()
+    balance: bool = False
 
 
 _CYCLE = {
@@ -82,11 +85,11 @@ def _organ(model: CompiledModel) -> list[Readout]:
     grow = (("process.HEP.enlarge", 1.0), ("process.HEP.enter_s", 1.0), ("process.HEP.apoptosis", -1.0), ("process.HEP.necrosis", -1.0))
     shear = _zoned(model, "shear")
     return [
-        Readout("liver_volume", "fraction of healthy", "volume of the liver over that of the healthy wild type", _slots(model, "volume"), drivers=grow),
-        Readout("portal_flow", "x healthy", "portal flow per liver volume over its healthy value", _slots(model, "flow"), drivers=grow),
+        Readout("liver_volume", "fraction of healthy", "volume of the liver over that of the healthy wild type", _slots(model, "volume"), drivers=grow, balance=True),
+        Readout("portal_flow", "x healthy", "portal flow per liver volume over its healthy value", _slots(model, "flow"), drivers=tuple((n, -s) for n, s in grow), balance=True),
         Readout("shear", "x healthy", "wall shear of the sinusoids, mean over zones, over its healthy value", shear, scale=1.0 / len(shear),
                 drivers=(("process.LSEC.commit", -1.0),)),
-        Readout("function", "capacity/demand", "functional hepatocyte mass over the demand of the body", _slots(model, "function"), drivers=grow),
+        Readout("function", "capacity/demand", "functional hepatocyte mass over the demand of the body", _slots(model, "function"), drivers=grow, balance=True),
         Readout("oxygen", "x healthy mean", "oxygen in the tissue, mean over zones", _zoned(model, "oxygen"), scale=1.0 / 3.0,
                 drivers=(("process.LSEC.commit", 1.0), ("process.HEP.enlarge", -1.0))),
     ]  # fmt: skip
@@ -99,7 +102,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
     found = [
         Readout("hepatocyte_count", "fraction of healthy", "number of hepatocytes over the healthy number", count, drivers=(*_CYCLE["HEP"], ("process.HEP.apoptosis", -1.0))),
         Readout("hepatocyte_volume", "x healthy", "mean volume of a hepatocyte over its healthy value", mass, count, drivers=(("process.HEP.enlarge", 1.0),)),
-        Readout("hepatocyte_mass", "fraction of healthy", "hepatocyte mass over its healthy value", mass, drivers=(("process.HEP.enlarge", 1.0), ("process.HEP.apoptosis", -1.0))),
+        Readout("hepatocyte_mass", "fraction of healthy", "hepatocyte mass over its healthy value", mass, drivers=(("process.HEP.enlarge", 1.0), ("process.HEP.apoptosis", -1.0)), balance=True),
         Readout("binucleate.HEP", "fraction", "binucleate share of hepatocytes", tuple(g["HEP.binucleate"]), tuple(g["HEP"]),
                 drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0))),
     ]  # fmt: skip

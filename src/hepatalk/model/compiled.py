@@ -67,6 +67,8 @@ class CompiledModel:
     flux_start, flux : int arrays;  coefficient : float array
     rows : tuple (n_ops,) of tuple of str
         Ids of the statements behind each operation.
+    input_rows : tuple (n_inputs,) of str
+        The statement that brings each input of an operation, '' where none does.
     activities : tuple of Activity
     relabel : Relabel
     groups : mapping name -> (k,) int array
@@ -92,6 +94,7 @@ class CompiledModel:
     flux: Ints
     coefficient: Floats
     rows: tuple[tuple[str, ...], ...]
+    input_rows: tuple[str, ...]
     activities: tuple[Activity, ...]
     relabel: Relabel
     groups: Mapping[str, Ints]

@@ -634,6 +634,7 @@ class _Compiler:
             flux=np.array([j for js in flux_lists for j in js], dtype=np.int64),
             coefficient=coefficient,
             rows=tuple(tuple(sorted(r)) for r in t.rows),
+            input_rows=tuple(row for rows in t.input_rows for row in rows),
             activities=tuple(self.activities.values()),
             relabel=self._relabel(),
             groups=self._groups(),

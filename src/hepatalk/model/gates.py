@@ -70,12 +70,13 @@ class GateBuilder:
             if s.term.effect == "activates":
                 drive.append((h, w, s.row))
             elif s.term.effect == "inhibits":
-                factors.append(self.tape.op(Law.NOT, [h], [w], rows=[s.row]))
+                factors.append(self.tape.op(Law.NOT, [h], [w], name=f"less.{target}:{s.term.by}@{zone}", rows=[s.row], input_rows=[s.row]))
             else:
-                lacking = self.tape.op(Law.NOT, [h], [one], rows=[s.row])
-                factors.append(self.tape.op(Law.NOT, [lacking], [w], rows=[s.row]))
+                lacking = self.tape.op(Law.NOT, [h], [one])
+                factors.append(self.tape.op(Law.NOT, [lacking], [w], name=f"needs.{target}:{s.term.by}@{zone}", rows=[s.row], input_rows=[s.row]))
         if drive:
-            factors.append(self.tape.op(Law.ANY, [h for h, _, _ in drive], [w for _, w, _ in drive], rows=[r for *_, r in drive]))
+            rows = [r for *_, r in drive]
+            factors.append(self.tape.op(Law.ANY, [h for h, _, _ in drive], [w for _, w, _ in drive], name=f"drive.{target}@{zone}", rows=rows, input_rows=rows))
         return self.tape.op(Law.PRODUCT, factors, [], name=f"target.{target}@{zone}")
 
     def response(self, s: Statement, zone: int) -> Slot:
@@ -100,7 +101,8 @@ class GateBuilder:
         hills = [self.response(s, zone) for s in group]
         gains = [self.parameter(s.term.gain or "") for s in group]
         rest = self.tape.param(f"rest:{label}@{zone}", float("nan"))
-        return self.tape.op(law, hills, [rest, *gains], name=f"gate.{label}@{zone}", rows=[s.row for s in group])
+        rows = [s.row for s in group]
+        return self.tape.op(law, hills, [rest, *gains], name=f"gate.{label}@{zone}", rows=rows, input_rows=rows)
 
     def _on(self, targets: Iterable[str]) -> list[Statement]:
         found = [s for t in targets for s in self.statements.get(t, [])]

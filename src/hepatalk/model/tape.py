@@ -32,6 +32,7 @@ class Tape:
     arguments: list[tuple[int, ...]] = field(default_factory=list)
     op_names: list[str] = field(default_factory=list)
     rows: list[set[str]] = field(default_factory=list)
+    input_rows: list[tuple[str, ...]] = field(default_factory=list)
     fluxes: list[tuple[int, Slot, float]] = field(default_factory=list)
     _state: dict[str, int] = field(default_factory=dict)
     _param: dict[str, int] = field(default_factory=dict)
@@ -73,8 +74,13 @@ class Tape:
         *,
         name: str = "",
         rows: Iterable[str] = (),
+        input_rows: Sequence[str] | None = None,
     ) -> Slot:
-        """Write an operation, or return the equal one that stands already, and add the rows behind it."""
+        """Write an operation, or return the equal one that stands already, and add the rows behind it.
+
+        ``input_rows`` says which statement brings each input: operations that gather statements must have a name of
+        their own, so that two targets never share one.
+        """
         key = (law, tuple(inputs), tuple(arguments))
         slot = self._op.get(key)
         if slot is None or (name and self.op_names[-slot - 1] not in ("", name)):
@@ -83,6 +89,7 @@ class Tape:
             self.arguments.append(key[2])
             self.op_names.append("")
             self.rows.append(set())
+            self.input_rows.append(tuple(input_rows or [""] * len(inputs)))
             slot = -len(self.law)
             self._op[key] = slot
         if name:

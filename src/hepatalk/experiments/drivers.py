@@ -1,0 +1,130 @@
+"""Why did it start, why did it stop: the statements that drive a readout at a time, ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hepatalk.engines.population.engine import PopulationEngine
+from hepatalk.errors import ExperimentError, unknown
+from hepatalk.experiments.readouts import readouts_of
+from hepatalk.experiments.run import Run
+from hepatalk.knowledge.load import Knowledge, load
+from hepatalk.model.attribution import Push, pushes
+
+__all__ = ["Driver", "drivers", "drivers_over_time"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One statement's push on a readout at a time.
+
+    Attributes
+    ----------
+    row : str
+        Statement id.
+    claim : str
+        What it says.
+    effect : float
+        Contribution to the logarithm of the driving rates relative to health: positive pushes the readout up.
+    level : int
+        1 where the statement acts on the process itself, 2 and more upstream of it.
+    via : str
+        What it acts through.
+    """
+
+    row: str
+    claim: str
+    effect: float
+    level: int
+    via: str
+
+
+def drivers(run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: Knowledge | None = None) -> tuple[Driver, ...]:
+    """Rank the statements that drive a readout at a time.
+
+    Parameters
+    ----------
+    run : Run
+    readout : str
+    at_h : float
+        Time in hours, within the run.
+    limit : int
+        How many to return.
+
+    Returns
+    -------
+    tuple of Driver
+        The strongest first, pushing or braking.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown readout.
+    ExperimentError
+        For a time outside the run, or a readout that no process drives.
+    """
+    facts = load() if knowledge is None else knowledge
+    found = _pushes_at(run, readout, at_h)
+    claims = {i.id: i.claim for i in facts.interactions}
+    ranked = sorted(found.items(), key=lambda item: -abs(item[1].effect))
+    out = [Driver(row, claims.get(row, f"term of {row}"), p.effect, p.level, p.via) for row, p in ranked if abs(p.effect) > 1e-4]
+    return tuple(out[:limit])
+
+
+def drivers_over_time(run: Run, readout: str, times: Sequence[float]) -> dict[str, Floats]:
+    """Return the push of each statement at several times, (n_times,) by row id; strongest first."""
+    columns: dict[str, Floats] = {}
+    for k, t in enumerate(times):
+        for row, push in _pushes_at(run, readout, float(t)).items():
+            columns.setdefault(row, np.zeros(len(times)))[k] = push.effect
+    return dict(sorted(columns.items(), key=lambda item: -float(np.abs(item[1]).max())))
+
+
+def _pushes_at(run: Run, readout: str, at_h: float) -> dict[str, Push]:
+    model, course = run.model, run.course
+    available = readouts_of(model)
+    if readout not in available:
+        raise unknown("readout", readout, available, "see 'hepatalk list readouts'")
+    if not 0.0 <= at_h <= course.time_h[-1]:
+        raise ExperimentError(f"time {at_h:g} h is outside the run; allowed: 0 to {course.time_h[-1]:g} h; choose a time within it")
+    record = available[readout]
+    if not record.drivers:
+        raise ExperimentError(f"readout {readout!r} has no process that drives it; allowed: {', '.join(n for n, r in available.items() if r.drivers)[:200]}; ask for one of these")
+    system = PopulationEngine().system(model)
+    rest = system.values(model.rest).copy()
+    i = int(np.searchsorted(course.time_h, at_h, side="right")) - 1
+    system.params = course.param_sets[course.param_set_of[i]].copy()
+    now = system.values(_state_at(run, at_h)).copy()
+    total: dict[str, Push] = {}
+    # Gains and losses of mass act in proportion to their size; steps of one chain count alike.
+    sizes = {target: max((abs(float(now[s])) for s in _rates(run, target)), default=0.0) for target, _ in record.drivers}
+    largest = max(sizes.values(), default=0.0)
+    for target, sign in record.drivers:
+        weight = sizes[target] / largest if record.balance and largest > 0 else 1.0
+        slots = _rates(run, target)
+        for row, push in pushes(model, now, rest, slots).items():
+            into = total.setdefault(row, Push())
+            into.effect += sign * weight * push.effect
+            if push.level < into.level:
+                into.level, into.via = push.level, push.via
+    return total
+
+
+def _rates(run: Run, target: str) -> list[int]:
+    """Return the slots of a process in every zone, or of a quantity of the whole body."""
+    index = run.model.slot_index
+    zoned = [s for z in range(1, run.model.zones + 1) if (s := index.get(f"{target}@{z}")) is not None]
+    return zoned or [s for s in (index.get(target),) if s is not None]
+
+
+def _state_at(run: Run, at_h: float) -> Floats:
+    t, y = run.course.time_h, run.course.states
+    i = int(np.clip(np.searchsorted(t, at_h), 1, len(t) - 1))
+    w = (at_h - t[i - 1]) / (t[i] - t[i - 1])
+    return np.asarray((1.0 - w) * y[i - 1] + w * y[i])

@@ -1,0 +1,277 @@
+"""What a check says, what a check is, and where in the records the things that checks look at are named."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from hepatalk.errors import KnowledgeError, nearest, shown
+from hepatalk.knowledge.load import Knowledge
+from hepatalk.knowledge.records import (
+    AccountAlternative,
+    AccountTerms,
+    Carries,
+    CellType,
+    Death,
+    Growth,
+    Influx,
+    Regulates,
+    Secretes,
+    Signal,
+    Stores,
+    Timed,
+    Transition,
+)
+
+__all__ = [
+    "LAW_PARAMETERS",
+    "ROLES",
+    "Check",
+    "Finding",
+    "ParameterUse",
+    "PlacedTerm",
+    "Role",
+    "Severity",
+    "choices",
+    "parameter_uses",
+    "placed_terms",
+]
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found, rendered by ``str`` as one line.
+
+    Attributes
+    ----------
+    file : str
+        File in the knowledge folder, or ``compiled model`` for what no single record is to blame for.
+    record, field : str
+        Id of the record and the field in it.
+    value : object
+        What stands there.
+    allowed : str
+        What may stand there, the nearest first.
+    message : str
+        Why, and what to do.
+    check : str
+        Id of the rule.
+    severity : {'error', 'warning', 'note'}
+    """
+
+    file: str
+    record: str
+    field: str
+    value: object
+    allowed: str
+    message: str
+    check: str = ""
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.file}: record {self.record!r}: field {self.field!r}: value {shown(self.value)}; "
+            f"allowed: {self.allowed}; {self.message}"
+        )
+        return str(KnowledgeError(text))  # errors know how to stay on one line, whatever text they repeat
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule on the records alone; subclasses say which."""
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    severity: ClassVar[Severity] = "error"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return what breaks the rule.
+
+        Parameters
+        ----------
+        k : Knowledge
+        claim_ids : collection of str
+            Ids of the claims, which belong to a higher layer; empty where they are not known.
+        """
+        raise NotImplementedError
+
+    def found(
+        self, k: Knowledge, kind: str, record: str, field: str, value: object, allowed: str, message: str
+    ) -> Finding:
+        """Return a finding of this rule on a record of a kind."""
+        file = k.origin.get((kind, record), kind)
+        return Finding(file, record, field, value, allowed, message, self.id, self.severity)
+
+
+def choices(name: str, allowed: Iterable[str]) -> str:
+    """Return the allowed names as a message shows them: the nearest first, and how many there are."""
+    names = set(allowed)
+    close = nearest(name, names)
+    return f"{', '.join(close)} ({len(names)} in all)" if close else "none exists yet"
+
+
+# ----------------------------------------------------------------------------------------------------------- terms
+
+
+@dataclass(frozen=True)
+class PlacedTerm:
+    """A term and where it stands; ``hypothesis`` names the alternative that it waits for, None for what always runs."""
+
+    kind: str
+    record: str
+    field: str
+    term: Secretes | Regulates | Carries | Stores
+    hypothesis: str | None
+
+
+def placed_terms(k: Knowledge) -> Iterator[PlacedTerm]:
+    """Yield every term of the rows and of the hypotheses."""
+    for row in k.interactions:
+        account = row.account
+        if isinstance(account, AccountTerms | AccountAlternative):
+            hypothesis = account.hypothesis if isinstance(account, AccountAlternative) else None
+            for i, term in enumerate(account.terms):
+                yield PlacedTerm("interactions", row.id, f"account.terms.{i}", term, hypothesis)
+    for record in k.hypotheses:
+        for i, term in enumerate(record.switch.terms if record.switch else ()):
+            yield PlacedTerm("hypotheses", record.id, f"switch.terms.{i}", term, record.id)
+
+
+# ------------------------------------------------------------------------------------------------------ parameters
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a parameter must be where it is used.
+
+    ``unit`` is the unit in which the laws take it, ``low`` and ``high`` the range of each of its numbers (``low``
+    itself excluded with ``above``), ``zones`` whether it has one number per zone and ``total`` what these add up to.
+    """
+
+    name: str
+    unit: str
+    low: float = float("-inf")
+    high: float = float("inf")
+    above: bool = False
+    zones: bool = False
+    total: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a number lies in the range."""
+        return (value > self.low if self.above else value >= self.low) and value <= self.high
+
+    @property
+    def range(self) -> str:
+        """The range in words."""
+        low = f"{'above' if self.above else 'from'} {self.low:g}" if self.low > float("-inf") else "any"
+        return low + (f" to {self.high:g}" if self.high < float("inf") else "")
+
+
+ROLES = {
+    role.name: role
+    for role in (
+        Role("rate", "1/h", low=0.0),
+        Role("time", "h", low=0.0, above=True),
+        Role("fraction", "1", low=0.0, high=1.0),
+        Role("weight", "1", low=0.0, high=1.0),
+        Role("share", "1", low=0.0),
+        Role("gain", "1", low=0.0),
+        Role("level", "1", low=0.0, above=True),
+        Role("power", "1", low=0.0, above=True),
+        Role("number", "1"),
+        Role("zone share", "1", low=0.0, high=1.0, zones=True, total=1.0),
+        Role("zone profile", "1", low=0.0, zones=True),
+    )
+}
+
+#: Parameters that the laws of physics ask for by name, and what they take them for.
+LAW_PARAMETERS = {
+    "body.demand": "level",
+    "body.inflow": "level",
+    "critical_function": "level",
+    "deficit_recovery": "rate",
+    "distension_exponent": "power",
+    "inflow_fast": "number",
+    "inflow_slow": "number",
+    "inflow_time": "time",
+    "lethal_deficit": "time",
+    "oxygen_extraction": "level",
+    "oxygen_profile": "zone profile",
+    "sinusoid_volume_share": "fraction",
+}
+
+_SIGNAL_ROLES = {
+    "half_life": "time",
+    "mixing": "rate",
+    "zone_profile": "zone profile",
+    "blood_share": "share",
+    "store": "level",
+    "release": "rate",
+}
+_TERM_ROLES = {"gain": "gain", "weight": "weight", "half": "level", "power": "power"}
+
+
+@dataclass(frozen=True)
+class ParameterUse:
+    """A field of a record that names a parameter, and what it takes the parameter for."""
+
+    parameter: str
+    kind: str
+    record: str
+    field: str
+    role: Role
+    hypothesis: str | None = None
+
+
+def parameter_uses(k: Knowledge) -> Iterator[ParameterUse]:
+    """Yield every use of a parameter by a record; the laws' own (`LAW_PARAMETERS`) are not among them."""
+    for cell in k.cells:
+        yield from _of_cell(cell)
+    for signal in k.signals:
+        yield from _of_signal(signal)
+    for node in k.nodes:
+        yield ParameterUse(node.tau, "nodes", f"{node.cell}.{node.id}", "tau", ROLES["time"])
+    for placed in placed_terms(k):
+        yield from _of_term(placed)
+
+
+def _of_cell(cell: CellType) -> Iterator[ParameterUse]:
+    yield ParameterUse(cell.zone_share, "cells", cell.id, "zone_share", ROLES["zone share"])
+    yield ParameterUse(cell.volume_share, "cells", cell.id, "volume_share", ROLES["fraction"])
+    if cell.binucleate_share is not None:
+        yield ParameterUse(cell.binucleate_share, "cells", cell.id, "binucleate_share", ROLES["fraction"])
+    for process in cell.processes:
+        field = f"processes.{process.id}"
+        match process:
+            case Timed():
+                yield ParameterUse(process.duration, "cells", cell.id, f"{field}.duration", ROLES["time"])
+            case Transition() | Influx() | Growth():
+                yield ParameterUse(process.rate, "cells", cell.id, f"{field}.rate", ROLES["rate"])
+            case Death():
+                if process.rate != "solved":
+                    yield ParameterUse(process.rate, "cells", cell.id, f"{field}.rate", ROLES["rate"])
+
+
+def _of_signal(signal: Signal) -> Iterator[ParameterUse]:
+    for field, role in _SIGNAL_ROLES.items():
+        name = getattr(signal, field)
+        if name is not None:
+            yield ParameterUse(name, "signals", signal.id, field, ROLES[role])
+
+
+def _of_term(placed: PlacedTerm) -> Iterator[ParameterUse]:
+    term = placed.term
+    named: dict[str, str] = {}
+    if isinstance(term, Secretes):
+        named = {"share": "share"}
+    elif isinstance(term, Regulates):
+        named = _TERM_ROLES
+    for field, role in named.items():
+        name = getattr(term, field)
+        if name is not None:
+            yield ParameterUse(
+                name, placed.kind, placed.record, f"{placed.field}.{field}", ROLES[role], placed.hypothesis
+            )

@@ -1,0 +1,375 @@
+"""Rules on names: ids, genes and their symbols, synonyms, families, cell states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
+from hepatalk.knowledge.load import Knowledge
+from hepatalk.knowledge.records import SPECIES, Gene, Regulates, Species
+
+__all__ = [
+    "CheckCellStates",
+    "CheckFamilies",
+    "CheckGeneSymbols",
+    "CheckGenesExist",
+    "CheckIdsUnique",
+    "CheckOntologyIds",
+    "CheckSynonyms",
+]
+
+_HUMAN = re.compile(r"[A-Z][A-Z0-9-]*(?:orf[0-9]+)?")
+_RODENT = re.compile(r"[A-Z][a-z0-9-]*")
+_ONTOLOGY = re.compile(r"[A-Z][A-Za-z]*:\w+")
+
+
+def named_genes(k: Knowledge) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Yield (kind, record, field, genes) of every field that lists genes."""
+    for s in k.signals:
+        yield "signals", s.id, "genes", s.genes
+    for n in k.nodes:
+        yield "nodes", f"{n.cell}.{n.id}", "genes", n.genes
+    for f in k.families:
+        yield "families", f.id, "genes", f.genes
+    for g in k.glossary:
+        yield "glossary", g.id, "genes", g.genes
+    for placed in placed_terms(k):
+        if isinstance(placed.term, Regulates):
+            yield placed.kind, placed.record, f"{placed.field}.needs", placed.term.needs
+
+
+@dataclass(frozen=True)
+class CheckIdsUnique(Check):
+    """One name, one thing: signals, cells, nodes, genes, families and parameters share a namespace.
+
+    A signal or node may carry the name of the gene or family that makes it; case tells nothing apart.
+    """
+
+    id = "ids-unique"
+    title = "Ids are used once"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the ids that two records use."""
+        taken: dict[str, tuple[str, str]] = {}
+        found = []
+        for kind, record, name in self._names(k):
+            other = taken.setdefault(name.casefold(), (kind, record))
+            if other != (kind, record) and not self._same_thing(k, other, (kind, record)):
+                found.append(
+                    self.found(
+                        k,
+                        kind,
+                        record,
+                        "id",
+                        name,
+                        "an id used once",
+                        f"{other[0]} {other[1]!r} has it; name that as its maker, or rename one of the two",
+                    )
+                )
+        return found
+
+    @staticmethod
+    def _names(k: Knowledge) -> Iterator[tuple[str, str, str]]:
+        for kind in ("genes", "families", "cells", "parameters", "signals"):
+            for record in getattr(k, kind):
+                yield kind, record.id, record.id
+        for node in k.nodes:
+            yield "nodes", f"{node.cell}.{node.id}", node.id
+
+    @staticmethod
+    def _same_thing(k: Knowledge, a: tuple[str, str], b: tuple[str, str]) -> bool:
+        made = [x for x in (a, b) if x[0] in ("signals", "nodes")]
+        if len(made) == 2:
+            return a[0] == b[0] == "nodes" and a[1] != b[1]  # the same activity in two cell types
+        maker = next((x for x in (a, b) if x[0] in ("genes", "families")), None)
+        if not made or maker is None:
+            return False
+        kind, name = made[0]
+        record = k.signal[name] if kind == "signals" else {f"{n.cell}.{n.id}": n for n in k.nodes}[name]
+        family = k.family.get(record.family or "")
+        if maker[0] == "families":
+            return record.family == maker[1] or set(k.family[maker[1]].genes) == set(record.genes)
+        return maker[1] in (*record.genes, *(family.genes if family else ()))
+
+
+@dataclass(frozen=True)
+class CheckGenesExist(Check):
+    """Genes and families that are named have records; a symbol of another species names the right one."""
+
+    id = "genes-exist"
+    title = "Genes and families that are named exist"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the unknown genes and families."""
+        found = []
+        for kind, record, field, genes in named_genes(k):
+            for name in genes:
+                if name not in k.gene:
+                    found.append(self.found(k, kind, record, field, name, choices(name, k.gene), self._advice(k, name)))
+        for kind, label, family in (
+            *(("signals", s.id, s.family) for s in k.signals),
+            *(("nodes", f"{n.cell}.{n.id}", n.family) for n in k.nodes),
+        ):
+            if family is not None and family not in k.family:
+                found.append(
+                    self.found(k, kind, label, "family", family, choices(family, k.family), "correct the family")
+                )
+        return found
+
+    @staticmethod
+    def _advice(k: Knowledge, name: str) -> str:
+        for gene in k.genes:
+            species = [s for s in SPECIES if name in gene.symbols(s)]
+            if species:
+                return f"{name!r} is its symbol in {' and '.join(species)}; records use the id {gene.id!r}"
+            if name in gene.synonyms:
+                return f"{name!r} is a synonym; records use the id {gene.id!r}"
+        return "correct the gene or add it under genes/"
+
+
+@dataclass(frozen=True)
+class CheckGeneSymbols(Check):
+    """Human symbols are upper case, rodent symbols capitalised; the id is the human symbol; none stands twice."""
+
+    id = "gene-symbols"
+    title = "Gene symbols belong to their species"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return symbols of the wrong species and symbols of two genes."""
+        found = []
+        owner: dict[tuple[str, str], str] = {}
+        for gene in k.genes:
+            human = gene.symbols("human")
+            if len(human) == 1 and human[0] != gene.id:
+                found.append(
+                    self.found(k, "genes", gene.id, "id", gene.id, repr(human[0]), "the id is the human symbol")
+                )
+            for species in SPECIES:
+                for symbol in gene.symbols(species):
+                    right = self._right(symbol, species)
+                    if right is not None:
+                        found.append(
+                            self.found(
+                                k, "genes", gene.id, species, symbol, repr(right), self._whose(gene, symbol, species)
+                            )
+                        )
+                    other = owner.setdefault((species, symbol.casefold()), gene.id)
+                    if other != gene.id:
+                        found.append(
+                            self.found(
+                                k,
+                                "genes",
+                                gene.id,
+                                species,
+                                symbol,
+                                "a symbol of one gene only",
+                                f"{other!r} has it too; correct one of the two",
+                            )
+                        )
+        return found
+
+    @staticmethod
+    def _right(symbol: str, species: Species) -> str | None:
+        """Return how the symbol is written in a species, None where it is right already."""
+        if (_HUMAN if species == "human" else _RODENT).fullmatch(symbol):
+            return None
+        return symbol.upper() if species == "human" else symbol[:1].upper() + symbol[1:].lower()
+
+    @staticmethod
+    def _whose(gene: Gene, symbol: str, species: Species) -> str:
+        others = [s for s in SPECIES if s != species and symbol in gene.symbols(s)]
+        case = "human symbols are upper case, mouse and rat symbols capitalised"
+        return f"{symbol!r} is the {' and '.join(others)} symbol; {case}" if others else case
+
+
+@dataclass(frozen=True)
+class CheckSynonyms(Check):
+    """Within a kind of record no name, id or synonym belongs to two records; case does not tell names apart."""
+
+    id = "synonyms"
+    title = "Synonyms name one record"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the names that two records of a kind claim."""
+        found = []
+        for kind in ("cells", "signals", "genes", "glossary"):
+            owner: dict[str, str] = {}
+            for record in getattr(k, kind):
+                symbols = [s for sp in SPECIES for s in record.symbols(sp)] if kind == "genes" else []
+                named = [("id", record.id), ("name", record.name), *(("symbol", s) for s in symbols)]
+                named += [("synonyms", s) for s in record.synonyms]
+                for field, name in named:
+                    other = owner.setdefault(name.strip().casefold(), record.id)
+                    if other != record.id:
+                        found.append(
+                            self.found(
+                                k,
+                                kind,
+                                record.id,
+                                field,
+                                name,
+                                "a name of one record only",
+                                f"{other!r} has it too; keep it in one of the two",
+                            )
+                        )
+        return found
+
+
+@dataclass(frozen=True)
+class CheckFamilies(Check):
+    """A family lists each gene once; shares are one per gene and add up to 1."""
+
+    id = "families"
+    title = "Families have genes with shares that add up to 1"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the families whose genes or shares do not fit."""
+        found = []
+        for f in k.families:
+            if not f.genes or len(set(f.genes)) < len(f.genes):
+                found.append(
+                    self.found(
+                        k, "families", f.id, "genes", list(f.genes), "one gene or more, each once", "correct the list"
+                    )
+                )
+            if f.shares is None:
+                continue
+            if len(f.shares) != len(f.genes):
+                found.append(
+                    self.found(
+                        k,
+                        "families",
+                        f.id,
+                        "shares",
+                        list(f.shares),
+                        f"{len(f.genes)} numbers, one per gene",
+                        "correct the list",
+                    )
+                )
+            elif not abs(sum(f.shares) - 1.0) <= 1e-9 or min(f.shares) < 0.0:
+                found.append(
+                    self.found(
+                        k, "families", f.id, "shares", list(f.shares), "numbers from 0 that add up to 1", "correct them"
+                    )
+                )
+        return found
+
+
+@dataclass(frozen=True)
+class CheckOntologyIds(Check):
+    """Ontology ids have the form PREFIX:ID of their ontology, and no two genes share one."""
+
+    id = "ontology-ids"
+    title = "Ontology ids are well formed"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the malformed and repeated ids."""
+        found = []
+        stated = [("cells", c.id, "ontology", c.ontology, r"CL:\d{7}", "CL:0000182") for c in k.cells]
+        stated += [("signals", s.id, "chebi", s.chebi, r"CHEBI:\d+", "CHEBI:16480") for s in k.signals]
+        stated += [("genes", g.id, "hgnc", g.hgnc, r"HGNC:\d+", "HGNC:4893") for g in k.genes]
+        stated += [("glossary", g.id, "ontology", g.ontology, _ONTOLOGY.pattern, "CL:0000182") for g in k.glossary]
+        taken: dict[str, str] = {}
+        for kind, record, field, value, pattern, example in stated:
+            if value is None:
+                continue
+            if not re.fullmatch(pattern, value):
+                found.append(
+                    self.found(k, kind, record, field, value, f"an id such as {example}", "correct it or leave it out")
+                )
+            elif kind == "genes" and taken.setdefault(value, record) != record:
+                found.append(
+                    self.found(
+                        k,
+                        kind,
+                        record,
+                        field,
+                        value,
+                        "an id of one gene only",
+                        f"{taken[value]!r} has it too; correct one",
+                    )
+                )
+        return found
+
+
+@dataclass(frozen=True)
+class CheckCellStates(Check):
+    """Processes move cells between states that the cell type has, and nodes belong to a cell type."""
+
+    id = "cell-states"
+    title = "Processes and nodes belong to cells and states that exist"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the unknown states, lineages, zones and cells, and processes named twice."""
+        found = []
+        for cell in k.cells:
+            states = [s.id for s in cell.states]
+            for p in cell.processes:
+                named = {f: getattr(p, f, None) for f in ("origin", "state", "to")}
+                for field, name in named.items():
+                    if name is not None and name not in states:
+                        found.append(
+                            self.found(
+                                k,
+                                "cells",
+                                cell.id,
+                                f"processes.{p.id}.{field}",
+                                name,
+                                choices(name, states),
+                                "correct the state",
+                            )
+                        )
+                lineage = getattr(p, "lineage", None)
+                if lineage is not None and lineage not in cell.lineages:
+                    found.append(
+                        self.found(
+                            k,
+                            "cells",
+                            cell.id,
+                            f"processes.{p.id}.lineage",
+                            lineage,
+                            choices(lineage, cell.lineages),
+                            "correct the lineage",
+                        )
+                    )
+            for field, names in (("states", states), ("processes", [p.id for p in cell.processes])):
+                for name in sorted({n for n in names if names.count(n) > 1}):
+                    found.append(
+                        self.found(
+                            k,
+                            "cells",
+                            cell.id,
+                            field,
+                            name,
+                            "an id used once in the cell type",
+                            "rename one of the two",
+                        )
+                    )
+            if not cell.zones or not set(cell.zones) <= {1, 2, 3} or len(set(cell.zones)) < len(cell.zones):
+                found.append(
+                    self.found(
+                        k,
+                        "cells",
+                        cell.id,
+                        "zones",
+                        list(cell.zones),
+                        "zones 1, 2, 3, each at most once",
+                        "correct the zones",
+                    )
+                )
+        for node in k.nodes:
+            if node.cell not in k.cell:
+                found.append(
+                    self.found(
+                        k,
+                        "nodes",
+                        f"{node.cell}.{node.id}",
+                        "cell",
+                        node.cell,
+                        choices(node.cell, k.cell),
+                        "correct the cell type",
+                    )
+                )
+        return found

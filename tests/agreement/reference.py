@@ -1,0 +1,676 @@
+r"""The population model a second time: slow, plain, and as a modeller would write it on paper.
+
+Nothing here is shared with the compiled model: no tape, no slots, no compiled law. The equations are written from the
+records, over dictionaries keyed by state names, with Hill functions spelled out. The healthy state (cell distributions,
+death rates, binucleation probability, node activities, resting sums of gates) is solved here by methods of its own.
+
+Conventions. ``z`` is a zone (1, 2, 3), None for the whole body. All amounts and levels are relative to health, rates
+are per hour. A number that a record gives is ``number(name)``; the same number in a running animal, which an experiment
+may have changed, is ``m.now(name)`` of a moment ``m``. What was solved for the healthy animal never changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import expm
+
+from hepatalk.knowledge.load import Knowledge
+
+ZONES = (1, 2, 3)
+#: Divisions since time zero that are told apart: none, one, two or more. Healthy cells count as "two or more".
+LAST_GENERATION = 2
+
+#: Floors below which a denominator does not fall, so that removing a cell type leaves finite numbers.
+FLOOR = 1e-6
+FLOOR_CAPACITY = 1e-3
+FLOOR_LSEC = 1e-3
+FLOOR_SHARE = 1e-9
+#: Hill power of the shortfall of function.
+FAILURE_POWER = 8.0
+
+State = Mapping[str, float]
+
+
+# ------------------------------------------------------------------------------------------------ response functions
+
+
+def hill(x: float, K: float, n: float) -> float:
+    """Return x^n / (K^n + x^n); nothing responds to nothing."""
+    return x**n / (K**n + x**n) if x > 0 else 0.0
+
+
+def normal_hill(x: float, K: float, n: float) -> float:
+    """Return the Hill function stretched so that f(0) = 0, f(K) = 1/2, f(1) = 1; 1 beyond."""
+    if x <= 0:
+        return 0.0
+    if x >= 1:
+        return 1.0
+    B = (K**n - 1) / (2 * K**n - 1)
+    C_to_n = B - 1
+    return B * x**n / (C_to_n + x**n)
+
+
+def power(x: float, n: float) -> float:
+    """Return x^n, 0 where there is nothing to raise."""
+    return x**n if x > 0 else 0.0
+
+
+# -------------------------------------------------------------------------------------------------------- vocabulary
+
+
+class Compartment(NamedTuple):
+    """Cells of one type in one zone that are alike in everything the model tells apart."""
+
+    state: str
+    stage: int
+    lineage: str
+    nuclei: str
+    generation: int | None
+
+
+class Rest(NamedTuple):
+    """A healthy cell type: its distribution over compartments (sum 1) and what had to be solved for it."""
+
+    share: dict[Compartment, float]
+    death: float
+    binucleation: float
+
+
+def compartments(cell: Any) -> list[Compartment]:
+    """Return every compartment of a cell type."""
+    generations = range(LAST_GENERATION + 1) if cell.counts_generations else [None]
+    return [
+        Compartment(state.id, stage, lineage, nuclei, generation)
+        for lineage in cell.lineages
+        for nuclei in cell.nuclei
+        for generation in generations
+        for state in cell.states
+        for stage in range(state.stages)
+    ]
+
+
+def stages(cell: Any, state: str) -> int:
+    """Return the number of stages of a state."""
+    (found,) = [s.stages for s in cell.states if s.id == state]
+    return int(found)
+
+
+def state_name(cell: Any, c: Compartment, z: int) -> str:
+    """Return the name of a compartment; what does not vary within the type is left out."""
+    words = [cell.id, c.state]
+    if stages(cell, c.state) > 1:
+        words.append(str(c.stage))
+    if len(cell.lineages) > 1:
+        words.append(c.lineage)
+    if len(cell.nuclei) > 1:
+        words.append(c.nuclei)
+    if c.generation is not None:
+        words.append(f"generation{c.generation}")
+    return ".".join(words) + f"@{z}"
+
+
+def is_a(c: Compartment, word: str | None) -> bool:
+    """Tell whether cells of a compartment are meant by a word: a state, a lineage, nuclei, 'cycling' or all (None)."""
+    if word is None:
+        return True
+    if word == "cycling":
+        return c.state in ("g1", "s", "g2m")
+    return word in (c.state, c.lineage, c.nuclei)
+
+
+def moves(
+    cell: Any, n: Mapping[Compartment, float], rate: Mapping[str, float], p: float
+) -> tuple[dict[Compartment, float], float]:
+    """Return how cells move among compartments, and how many are added by division, per h.
+
+    ``rate`` is per cell of the stage that a process empties. A dividing cell with one nucleus makes two cells, or with
+    probability p one cell with two nuclei; a cell with two nuclei makes two cells with one.
+    """
+    d = dict.fromkeys(n, 0.0)
+    added = 0.0
+    single, double = cell.nuclei[0], cell.nuclei[-1]
+    for c, amount in n.items():
+        last = c.stage == stages(cell, c.state) - 1
+        for process in cell.processes:
+            if process.kind == "transition" and process.origin == c.state and last:
+                flow = rate[process.id] * amount
+                d[c] -= flow
+                d[c._replace(state=process.to, stage=0)] += flow
+            if process.kind != "timed" or process.state != c.state:
+                continue
+            flow = rate[process.id] * amount
+            if not last:
+                d[c] -= flow
+                d[c._replace(stage=c.stage + 1)] += flow
+            elif process.to is None:
+                pass  # the passage ends here: other processes lead out of the last stage
+            elif not process.divides:
+                d[c] -= flow
+                d[c._replace(state=process.to, stage=0)] += flow
+            else:
+                older = None if c.generation is None else min(c.generation + 1, LAST_GENERATION)
+                daughter = Compartment(process.to, 0, c.lineage, single, older)
+                d[c] -= flow
+                if single != double and c.nuclei == single:
+                    d[daughter] += 2 * (1 - p) * flow
+                    d[daughter._replace(nuclei=double)] += p * flow
+                    added += (1 - p) * flow
+                else:
+                    d[daughter] += 2 * flow
+                    added += flow
+    return d, added
+
+
+# ------------------------------------------------------------------------------------------------------------- model
+
+
+class Moment:
+    """One animal at one moment: its state, and the numbers an experiment has changed."""
+
+    def __init__(self, reference: Reference, state: State, runtime: Mapping[str, float], *, resting: bool = False):
+        self.reference = reference
+        self.state = state
+        self.runtime = runtime
+        self.resting = resting
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> float:
+        return self.state[name]
+
+    def now(self, name: str, otherwise: float | None = None) -> float:
+        """Return a number in force: what the experiment set, else the record's (or ``otherwise``)."""
+        self.asked.add(name)
+        if name in self.runtime:
+            return self.runtime[name]
+        return self.reference.number(name) if otherwise is None else otherwise
+
+    @cached_property
+    def physics(self) -> dict[str, float]:
+        """Flow, shear, volume, oxygen, load and densities at this moment, by name."""
+        return self.reference.physics(self)
+
+    def free(self, signal: str, z: int | None) -> float:
+        """Return what is left of a signal after neutralisation or supplementation, as seen in a zone."""
+        body = f"signal.{signal}"
+        level = self[body] if body in self.state else self[f"{body}@{z}"]
+        return level * self.now(f"free.{signal}", 1.0)
+
+
+class Reference:
+    """The population model of a species.
+
+    Parameters
+    ----------
+    knowledge : Knowledge
+    species : {'rat', 'mouse', 'human'}
+    params_overrides : mapping, optional
+        Numbers that replace the records' before the healthy state is solved.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+    rest : dict
+        The healthy state.
+    tissue : set of str
+        States that are amounts of liver: what a resection takes its share of.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, species: str = "rat", params_overrides: Mapping[str, float] | None = None
+    ) -> None:
+        self.knowledge = knowledge
+        self.species = species
+        self.overrides = dict(params_overrides or {})
+        accounts = [row.account for row in knowledge.interactions if row.account.kind == "terms"]
+        terms: list[Any] = [term for account in accounts for term in account.terms]
+        self.secretions = [t for t in terms if t.kind == "secretes"]
+        self.influences = [t for t in terms if t.kind == "regulates"]
+        self.stored = {t.signal for t in terms if t.kind == "stores"}
+        self.healthy_cells = {cell.id: self._solve_cells(cell) for cell in knowledge.cells}
+        self.rest, self.tissue = self._resting_state_without_nodes()
+        self.state_names = tuple(self.rest)
+        self._solve_nodes()
+        self._resting_sums: dict[tuple[str, str, int | None], float] = {}
+        self._healthy = Moment(self, self.rest, {}, resting=True)
+
+    # ------------------------------------------------------------------------------------------------- the interface
+
+    def rhs(self, state: State | npt.ArrayLike, runtime: Mapping[str, float] | None = None) -> npt.NDArray[np.float64]:
+        """Return the time derivative of every state, per h, in the order of `state_names`.
+
+        Parameters
+        ----------
+        state : mapping or (n_states,) array
+        runtime : mapping, optional
+            Numbers that differ from the healthy animal's: ``body.*``, ``free.SIGNAL``, ``supply.SIGNAL``,
+            ``activity.*``, or a parameter record.
+
+        Raises
+        ------
+        KeyError
+            For a name in ``runtime`` that is nothing in the equations.
+        """
+        m = self._moment(state, runtime)
+        d = dict.fromkeys(self.state_names, 0.0)
+        self._inflow_response(m, d)
+        for signal in self.knowledge.signals:
+            if signal.kind == "systemic":
+                self._body_signal(m, d, signal)
+            else:
+                for z in ZONES:
+                    self._local_signal(m, d, signal, z)
+        for node in self.knowledge.nodes:
+            for z in self.knowledge.cell[node.cell].zones:
+                name = f"node.{node.cell}.{node.id}"
+                top = m.now(f"activity.{name}", 1.0)
+                d[f"{name}@{z}"] = (top * self._node_target(m, name, z) - m[f"{name}@{z}"]) / m.now(node.tau)
+        for cell in self.knowledge.cells:
+            for z in cell.zones:
+                self._cells(m, d, cell, z)
+        self._failure(m, d)
+        unknown = set(m.runtime) - m.asked
+        if unknown:
+            raise KeyError(f"nothing in the equations is called {sorted(unknown)}")
+        return np.array([d[name] for name in self.state_names])
+
+    def readings(self, state: State | npt.ArrayLike, runtime: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return the physical quantities at a state: volume, load, flow, shear@z, oxygen@z and what they are made of."""
+        return dict(self._moment(state, runtime).physics)
+
+    def resected(self, state: State, fraction: float) -> dict[str, float]:
+        """Return the state after a fraction of the liver is removed: amounts shrink, concentrations stay."""
+        return {name: x * (1 - fraction) if name in self.tissue else x for name, x in state.items()}
+
+    def _moment(self, state: State | npt.ArrayLike, runtime: Mapping[str, float] | None) -> Moment:
+        if not isinstance(state, Mapping):
+            state = dict(zip(self.state_names, np.asarray(state, dtype=float).tolist(), strict=True))
+        return Moment(self, state, dict(runtime or {}))
+
+    def number(self, name: str, z: int | None = None) -> float:
+        """Return the number of a parameter record for the species, of a zone where it has three."""
+        if name in self.overrides:
+            return self.overrides[name]
+        record = self.knowledge.parameter[name]
+        value = (record.species or {}).get(self.species, record.value)  # type: ignore[call-overload]
+        return float(value[z - 1]) if isinstance(value, tuple) else float(value)
+
+    def zone_share(self, cell: str, z: int) -> float:
+        """Return the fraction of a healthy cell type that lives in a zone."""
+        return self.number(self.knowledge.cell[cell].zone_share, z)
+
+    def healthy_volume(self, z: int) -> float:
+        """Return the healthy volume of a zone, x the volume of the healthy liver: cells and sinusoids."""
+        cells = sum(self.number(c.volume_share) * self.zone_share(c.id, z) for c in self.knowledge.cells if z in c.zones)
+        return cells + self.number("sinusoid_volume_share") * self.zone_share("LSEC", z)
+
+    # ---------------------------------------------------------------------------------------------- the healthy state
+
+    def _solve_cells(self, cell: Any) -> Rest:
+        """Solve (A(p) - d) n + arrivals = 0, sum n = 1, binucleate cells = their share, for n, d and p by Newton.
+
+        Binucleation is linear in p, so A(p) = A(0) + p (A(1) - A(0)); columns of A are what `moves` does to one cell.
+        Labels are as they are after for ever: every cell has divided often and, where cells come from the blood,
+        descends from those.
+        """
+        generation = LAST_GENERATION if cell.counts_generations else None
+        from_blood = [process.lineage for process in cell.processes if process.kind == "influx" and process.lineage]
+        lineage = [*from_blood, *cell.lineages][0]
+        here = [c for c in compartments(cell) if c.generation == generation and c.lineage == lineage]
+        rate = {}
+        for process in cell.processes:
+            if process.kind == "transition":
+                rate[process.id] = self.number(process.rate)
+            elif process.kind == "timed":
+                rate[process.id] = stages(cell, process.state) / self.number(process.duration)
+
+        def matrix(p: float) -> npt.NDArray[np.float64]:
+            columns = []
+            for one in here:
+                d, _ = moves(cell, {c: float(c == one) for c in here}, rate, p)
+                columns.append([d[c] for c in here])
+            return np.array(columns).T
+
+        A0, A1 = matrix(0.0), matrix(1.0) - matrix(0.0)
+        arrivals = np.zeros(len(here))
+        for process in cell.processes:
+            if process.kind == "influx":
+                for i, c in enumerate(here):
+                    arrivals[i] += self.number(process.rate) * self._receives(cell, process, c)
+        double = np.array([float(len(cell.nuclei) > 1 and c.nuclei == cell.nuclei[1]) for c in here])
+        wanted = self.number(cell.binucleate_share) if cell.binucleate_share else None
+
+        # Left alone for long, any population settles to its own stable distribution: a good first guess.
+        p = 0.5 if wanted is not None else 0.0
+        n = expm((A0 + p * A1) * 1e4) @ np.ones(len(here))
+        n /= n.sum()
+        d = float(((A0 + p * A1) @ n).sum())
+        if arrivals.any():  # begin between the population's own growth and the sum of both: Newton then cannot overshoot
+            d += 0.5 * float(arrivals.sum())
+            n = np.linalg.solve(d * np.eye(len(here)) - A0 - p * A1, arrivals)
+        for _ in range(100):
+            A = A0 + p * A1 - d * np.eye(len(here))
+            miss = [*(A @ n + arrivals), n.sum() - 1.0]
+            slope = np.block([[A, -n[:, None]], [np.ones((1, len(here))), np.zeros((1, 1))]])
+            if wanted is not None:
+                miss.append(double @ n - wanted)
+                side = np.append(A1 @ n, 0.0)[:, None]
+                slope = np.block([[slope, side], [np.append(double, 0.0)[None, :], np.zeros((1, 1))]])
+            step = np.linalg.solve(slope, -np.array(miss))
+            n = n + step[: len(here)]
+            d += float(step[len(here)])
+            if wanted is not None:
+                p += float(step[-1])
+            if np.abs(step).max() < 1e-15:
+                break
+        assert (n > 0).all() and d > 0 and 0 <= p < 1, f"{cell.id}: no healthy population"
+        share = dict.fromkeys(compartments(cell), 0.0)
+        share.update(zip(here, n.tolist(), strict=True))
+        return Rest(share, d, p)
+
+    @staticmethod
+    def _receives(cell: Any, process: Any, c: Compartment) -> bool:
+        """Tell whether cells from the blood arrive in a compartment: first stage, one nucleus, never divided here."""
+        return (
+            c.state == process.to
+            and c.stage == 0
+            and process.lineage in (None, c.lineage)
+            and c.nuclei == cell.nuclei[0]
+            and c.generation in (None, 0)
+        )
+
+    def _resting_state_without_nodes(self) -> tuple[dict[str, float], set[str]]:
+        rest: dict[str, float] = {}
+        tissue: set[str] = set()
+        for cell in self.knowledge.cells:
+            for z in cell.zones:
+                part = self.zone_share(cell.id, z)
+                amounts = {state_name(cell, c, z): x * part for c, x in self.healthy_cells[cell.id].share.items()}
+                amounts[f"{cell.id}.count@{z}"] = part
+                if cell.has_mass:
+                    amounts[f"{cell.id}.mass@{z}"] = part
+                rest |= amounts
+                tissue |= set(amounts)
+        for signal in self.knowledge.signals:
+            for z in ZONES if signal.kind != "systemic" else (None,):
+                at = "" if z is None else f"@{z}"
+                level = 1.0 if z is None else self._healthy_level(signal, z)
+                rest[f"signal.{signal.id}{at}"] = level
+                if signal.id in self.stored:
+                    rest[f"store.{signal.id}{at}"] = self.number(signal.store) * level
+                    tissue.add(f"store.{signal.id}{at}")
+        rest["inflow_response"] = 0.0
+        load = 1.0
+        shortfall = hill(load, 1 / self.number("critical_function"), FAILURE_POWER)
+        rest["deficit"] = shortfall / self.number("deficit_recovery")
+        for node in self.knowledge.nodes:
+            for z in self.knowledge.cell[node.cell].zones:
+                rest[f"node.{node.cell}.{node.id}@{z}"] = 0.0
+        return rest, tissue
+
+    def _supply(self, signal: Any, z: int) -> float:
+        """Return the healthy supply of a zone, x the mean of the zones: by profile, 0 where nothing can release it."""
+
+        def raw(zone: int) -> float:
+            cells = [self.knowledge.cell[t.cell] for t in self.secretions if t.signal == signal.id]
+            reached = bool(signal.blood_share) or any(zone in cell.zones for cell in cells)
+            return (self.number(signal.zone_profile, zone) if signal.zone_profile else 1.0) * reached
+
+        mean = sum(raw(zone) for zone in ZONES) / 3
+        return raw(z) / mean
+
+    def _clearance(self, signal: Any) -> float:
+        return math.log(2) / self.number(signal.half_life)
+
+    def _healthy_level(self, signal: Any, z: int) -> float:
+        """Return the level at which k (supply - level) + mixing (1 - level) = 0."""
+        k = self._clearance(signal)
+        mixing = self.number(signal.mixing) if signal.mixing else 0.0
+        return (k * self._supply(signal, z) + mixing) / (k + mixing)
+
+    def _solve_nodes(self) -> None:
+        """Let the nodes go halfway to their targets, from silence, until nothing moves."""
+        names = [(f"node.{n.cell}.{n.id}", z) for n in self.knowledge.nodes for z in self.knowledge.cell[n.cell].zones]
+        for _ in range(2000):
+            m = Moment(self, self.rest, {}, resting=True)
+            aims = {f"{name}@{z}": self._node_target(m, name, z) for name, z in names}
+            moved = max(abs(aim - self.rest[name]) for name, aim in aims.items())
+            for name, aim in aims.items():
+                self.rest[name] += 0.5 * (aim - self.rest[name])
+            if moved < 1e-15:
+                return
+        raise AssertionError("the nodes find no resting activity")
+
+    # -------------------------------------------------------------------------------------------------- influences
+
+    def _level(self, m: Moment, name: str, z: int | None) -> float:
+        """Return the value of a regulator as seen in a zone."""
+        kind, *rest = name.split(".")
+        if kind == "signal":
+            return m.free(rest[0], z)
+        if kind == "node":
+            return m[f"{name}@{z}"]
+        if kind == "state":
+            cell = self.knowledge.cell[rest[0]]
+            chosen = sum(m[state_name(cell, c, z or 0)] for c in compartments(cell) if is_a(c, rest[1]))
+            return chosen / max(m[f"{cell.id}.count@{z}"], FLOOR_SHARE)
+        physics = m.physics
+        return physics[f"{name}@{z}"] if f"{name}@{z}" in physics else physics[name]
+
+    def _response(self, m: Moment, term: Any, z: int | None) -> float:
+        """Return the response to a regulator: a Hill function, scaled by the genes that the response needs."""
+        K, n = m.now(term.half), m.now(term.power)
+        x = self._level(m, term.by, z)
+        between_nodes = term.by.startswith("node.") and term.target.startswith("node.")
+        h = normal_hill(x, K, n) if between_nodes else hill(x, K, n)
+        target = term.target.split(".")
+        # The cell that responds: process.CELL.x, node.CELL.x, binucleation.CELL, secretion.SIGNAL.CELL, or none.
+        place = {"process": 1, "node": 1, "binucleation": 1, "secretion": 2}.get(target[0], len(target))
+        cell = target[place] if place < len(target) else ""
+        for gene in term.needs:
+            h *= m.now(f"activity.gene.{gene}@{cell}", 1.0)
+        return h
+
+    def _gates(self, m: Moment, z: int | None, *targets: str) -> float:
+        """Return the factor on a rate: alternatives (of one gate label) add, gates multiply, inhibitors divide.
+
+        Each sum is taken relative to its value in health, so the factor is 1 there.
+        """
+        sums: dict[str, list[Any]] = {}
+        brakes: list[Any] = []
+        for term in self.influences:
+            if term.target in targets and term.effect == "activates":
+                sums.setdefault(term.gate or "", []).append(term)
+            elif term.target in targets and term.effect == "inhibits":
+                brakes.append(term)
+        if m.resting:
+            return 1.0
+        factor = 1.0
+        for terms in sums.values():
+            factor *= self._sum(m, terms, z) / self._resting_sum(terms, z)
+        for term in brakes:
+            factor /= self._sum(m, [term], z) / self._resting_sum([term], z)
+        return factor
+
+    def _sum(self, m: Moment, terms: list[Any], z: int | None) -> float:
+        return 1 + sum(m.now(term.gain) * self._response(m, term, z) for term in terms)
+
+    def _resting_sum(self, terms: list[Any], z: int | None) -> float:
+        key = (str([id(term) for term in terms]), terms[0].target, z)
+        if key not in self._resting_sums:
+            self._resting_sums[key] = self._sum(self._healthy, terms, z)
+        return self._resting_sums[key]
+
+    def _node_target(self, m: Moment, node: str, z: int) -> float:
+        """Return what a node tends to: any activator will do, none may inhibit, what is required must be there."""
+        target, silent, driven = 1.0, 1.0, False
+        for term in self.influences:
+            if term.target != node:
+                continue
+            w, h = m.now(term.weight), self._response(m, term, z)
+            if term.effect == "activates":
+                driven = True
+                silent *= 1 - w * h
+            elif term.effect == "inhibits":
+                target *= 1 - w * h
+            else:
+                target *= 1 - w * (1 - h)
+        return target * (1 - silent) if driven else target
+
+    # ----------------------------------------------------------------------------------------------------- physics
+
+    def physics(self, m: Moment) -> dict[str, float]:
+        """Return what the cells of the liver make of flow, shear, oxygen and metabolic load."""
+        q: dict[str, float] = {}
+        q["capacity"] = sum(m[f"HEP.mass@{z}"] for z in ZONES)
+        q["load"] = m.now("body.demand") / max(q["capacity"], FLOOR_CAPACITY)
+        q["function"] = q["capacity"] / max(m.now("body.demand"), FLOOR)
+        response = 1 + m["inflow_response"] + m.now("inflow_fast") * (q["load"] - 1)
+        q["inflow"] = m.now("body.inflow") * response
+        q["KC.total"] = sum(m[f"KC.count@{z}"] for z in ZONES)
+        for z in ZONES:
+            self._sinusoids(m, q, z)
+        q["volume"] = sum(q[f"volume@{z}"] for z in ZONES)
+        q["flow"] = q["inflow"] / max(q["volume"], FLOOR)
+        for cell in self.knowledge.cells:
+            for z in cell.zones:
+                per_volume = m[f"{cell.id}.count@{z}"] / max(q[f"volume@{z}"], FLOOR)
+                q[f"density.{cell.id}@{z}"] = per_volume * self.healthy_volume(z) / self.zone_share(cell.id, z)
+        return q
+
+    def _sinusoids(self, m: Moment, q: dict[str, float], z: int) -> None:
+        """Flow through one sinusoid, its radius, wall shear (Poiseuille), the volume of the zone, and oxygen."""
+        lining, mass = m[f"LSEC.count@{z}"], m[f"HEP.mass@{z}"]
+        part = self.zone_share("LSEC", z)
+        through_one = q["inflow"] * part / max(lining, FLOOR_LSEC)
+        radius = power(through_one, m.now("distension_exponent")) * self._gates(m, z, "physics.radius")
+        q[f"sinusoid_flow@{z}"] = through_one
+        q[f"radius@{z}"] = radius
+        q[f"shear@{z}"] = through_one * power(radius, -3.0)
+        lumen = m.now("sinusoid_volume_share") * lining * radius**2
+        cells = 0.0
+        for cell in self.knowledge.cells:
+            if z in cell.zones:
+                size = m[f"{cell.id}.mass@{z}"] if cell.has_mass else m[f"{cell.id}.count@{z}"]
+                cells += m.now(cell.volume_share) * size
+        q[f"volume@{z}"] = cells + lumen
+        vessels = lining / max(mass, FLOOR) * self.zone_share("HEP", z) / part
+        # Supply against Michaelis-Menten use, 1 x profile in health.
+        scale = 1 + self.number("oxygen_extraction")
+        q[f"vascular@{z}"] = vessels
+        q[f"oxygen@{z}"] = self.number("oxygen_profile", z) * scale * hill(vessels, m.now("oxygen_extraction"), 1.0)
+        q[f"size@{z}"] = mass / max(m[f"HEP.count@{z}"], FLOOR)
+
+    def _inflow_response(self, m: Moment, d: dict[str, float]) -> None:
+        """The slow part of the answer of total inflow to overload."""
+        aim = m.now("inflow_slow") * (m.physics["load"] - 1)
+        d["inflow_response"] = (aim - m["inflow_response"]) / self.number("inflow_time")
+
+    def _failure(self, m: Moment, d: dict[str, float]) -> None:
+        """What a failing liver leaves in the body."""
+        shortfall = hill(m.physics["load"], 1 / self.number("critical_function"), FAILURE_POWER)
+        d["deficit"] = shortfall - m.now("deficit_recovery") * m["deficit"]
+
+    # ----------------------------------------------------------------------------------------------------- signals
+
+    def _body_signal(self, m: Moment, d: dict[str, float], signal: Any) -> None:
+        """Blood-borne: in with the inflow, out by what clears it. Influences on it are read in the middle zone."""
+        name, k = f"signal.{signal.id}", m.now(f"clearance.{signal.id}", self._clearance(signal))
+        remover = {"volume": "volume", "HEP": "capacity", "KC": "KC.total"}.get(signal.cleared_by)
+        supply = m.physics["inflow"] * self._gates(m, 2, f"secretion.{signal.id}")
+        supply *= m.now(f"activity.{name}@blood", 1.0)
+        removal = m[name] * self._gates(m, 2, f"clearance.{signal.id}")
+        if remover is not None:
+            removal *= m.physics[remover]
+        d[name] = k * (supply + m.now(f"supply.{signal.id}", 0.0) - removal)
+
+    def _local_signal(self, m: Moment, d: dict[str, float], signal: Any, z: int) -> None:
+        """Released by cells (and blood), cleared, mixed among the zones, held by the matrix."""
+        name, k = f"signal.{signal.id}", m.now(f"clearance.{signal.id}", self._clearance(signal))
+        here = f"{name}@{z}"
+        supply = m.now(f"supply.{signal.id}", 0.0) + self._release(m, signal, z)
+        d[here] = k * supply - k * m[here] * self._gates(m, z, f"clearance.{signal.id}")
+        if signal.mixing:
+            mean = sum(m[f"{name}@{zone}"] for zone in ZONES) / 3
+            d[here] += m.now(signal.mixing) * (mean - m[here])
+        if signal.id in self.stored:
+            store = f"store.{signal.id}@{z}"
+            growth = m.physics[f"volume@{z}"] / self.healthy_volume(z)
+            freed = m.now(signal.release) * m[store] * self._gates(m, z, f"release.{signal.id}")
+            binding = self.number(signal.store) * self.number(signal.release)
+            bound = binding * m[here] * m.free("ECM", z)
+            d[here] += freed / max(growth, FLOOR / self.healthy_volume(z)) - bound
+            d[store] = bound * growth - freed
+
+    def _release(self, m: Moment, signal: Any, z: int) -> float:
+        """Each source gives its share of the healthy supply x its density x what acts on it."""
+        sources = [t for t in self.secretions if t.signal == signal.id and z in self.knowledge.cell[t.cell].zones]
+        blood = self.number(signal.blood_share) if signal.blood_share else 0.0
+        shares = sum(self.number(t.share) for t in sources) + blood
+        total = 0.0
+        for t in sources:
+            cell = self.knowledge.cell[t.cell]
+            chosen = [c for c in compartments(cell) if is_a(c, t.state)]
+            if t.state is None:
+                amount, healthy = m[f"{cell.id}.count@{z}"], 1.0
+            else:
+                amount = sum(m[state_name(cell, c, z)] for c in chosen)
+                healthy = sum(self.healthy_cells[cell.id].share[c] for c in chosen)
+            density = amount / max(m.physics[f"volume@{z}"], FLOOR)
+            healthy_density = healthy * self.zone_share(cell.id, z) / self.healthy_volume(z)
+            gates = self._gates(m, z, f"secretion.{signal.id}.{cell.id}", f"secretion.{signal.id}")
+            activity = m.now(f"activity.signal.{signal.id}@{cell.id}", 1.0)
+            total += self.number(t.share) / shares * density / healthy_density * gates * activity
+        if blood:
+            total += blood / shares * m.physics["flow"] * self._gates(m, z, f"secretion.{signal.id}")
+        return self._supply(signal, z) * total
+
+    # ------------------------------------------------------------------------------------------------------- cells
+
+    def _cells(self, m: Moment, d: dict[str, float], cell: Any, z: int) -> None:
+        """Movement among compartments, death, arrivals from the blood, and growth of mass."""
+        healthy = self.healthy_cells[cell.id]
+        count = f"{cell.id}.count@{z}"
+
+        def gates(process: Any) -> float:
+            return self._gates(m, z, f"process.{cell.id}.{process.id}")
+
+        rate = {}
+        for process in cell.processes:
+            if process.kind == "transition":
+                rate[process.id] = m.now(process.rate) * gates(process)
+            elif process.kind == "timed":
+                pace = stages(cell, process.state) / self.number(process.duration)
+                rate[process.id] = m.now(f"pace.{cell.id}.{process.id}", pace) * gates(process)
+        # Influences act on the odds p : (1 - p), so that no influence makes p more than certain.
+        odds = healthy.binucleation / (1 - healthy.binucleation) * self._gates(m, z, f"binucleation.{cell.id}")
+        p = odds / (1 + odds)
+        n = {c: m[state_name(cell, c, z)] for c in compartments(cell)}
+        moved, added = moves(cell, n, rate, p)
+
+        deaths = [process for process in cell.processes if process.kind == "death"]
+        stated = sum(self.number(process.rate) for process in deaths if process.rate != "solved")
+        death = 0.0
+        for process in deaths:
+            base = healthy.death - stated if process.rate == "solved" else m.now(process.rate)
+            death += base * gates(process)
+        for c in n:
+            d[state_name(cell, c, z)] = moved[c] - death * n[c]
+        d[count] = added - death * m[count]
+
+        for process in cell.processes:
+            if process.kind == "influx":
+                arriving = m.now(process.rate) * gates(process) * m.physics["inflow"] * self.zone_share(cell.id, z)
+                for c in n:
+                    d[state_name(cell, c, z)] += arriving * self._receives(cell, process, c)
+                d[count] += arriving
+            elif process.kind == "growth":
+                # Each cell makes mass, all mass decays and dies with its cells: mass per cell tends to the gates.
+                mass = f"{cell.id}.mass@{z}"
+                synthesis = (self.number(process.rate) + healthy.death) * gates(process) * m[count]
+                d[mass] = synthesis - (m.now(process.rate) + death) * m[mass]

@@ -1,4 +1,4 @@
-"""A minimal writer of SBML Level 3 Version 1 (core) from a compiled model, so that another simulator runs its equations.
+"""A minimal writer of SBML Level 3 Version 1 from a compiled model, so that another simulator runs its equations.
 
 It writes what `hepatalk.engines.population.kernels` evaluates and nothing else: no units, no annotations, no
 compartments, no reactions. It serves the benchmark; it is no exchange format.
@@ -14,7 +14,7 @@ parameter ``j``           a number, or the constant parameter ``p<j>`` with ``nu
 The names of the model stand in the ``name`` attributes. Laws with a guard (`HILL` at or below zero, the floor of
 `RATIO`) keep it as a ``piecewise``, so that the two right-hand sides are equal everywhere. On sound states no guard
 acts, and ``guards=False`` leaves them out: libRoadRunner watches each ``piecewise`` as a possible event and writes a
-branch for it, and did not get through loading this model with them.
+branch for it, and had not loaded this model with them after five minutes.
 
 Source
 ------
@@ -186,7 +186,7 @@ class _Writer:
     def _inputs(self, k: int) -> list[int]:
         if Law(self.model.law[k]) is Law.CONSTANT:
             return []
-        return self.model.inputs[self.model.input_start[k] : self.model.input_start[k + 1]].tolist()
+        return [int(i) for i in self.model.inputs[self.model.input_start[k] : self.model.input_start[k + 1]]]
 
     def slot(self, slot: int) -> str:
         """Return a reference to a slot, or the whole expression of an operation without a rule."""
@@ -247,25 +247,34 @@ def _named_law(law: Law, x: Sequence[str], c: Sequence[str], guards: bool) -> st
     one = _cn(1.0)
     match law:
         case Law.CONSTANT:
-            return c[0]
+            out = c[0]
         case Law.LINEAR:
-            return _sum([c[0], *_weighted(x, c[1:])])
+            out = _sum([c[0], *_weighted(x, c[1:])])
         case Law.PRODUCT:
-            return _product([*c, *x])
+            out = _product([*c, *x])
+        case Law.GATE:
+            out = _apply("divide", _sum([one, *_weighted(x, c[1:])]), c[0])
+        case Law.BRAKE:
+            out = _apply("divide", c[0], _sum([one, *_weighted(x, c[1:])]))
+        case Law.ANY:
+            left = [_apply("minus", one, w) for w in _weighted(x, c)]
+            out = _apply("minus", one, _product(left))
+        case Law.NOT:
+            out = _apply("minus", one, _product([c[0], x[0]]))
+        case Law.RELAX:
+            out = _apply("divide", _apply("minus", _product([c[0], x[0]]), x[1]), c[1])
+        case _:
+            out = _named_curve(law, x, c, guards)
+    return out
+
+
+def _named_curve(law: Law, x: Sequence[str], c: Sequence[str], guards: bool) -> str:
+    """Return one operation of the laws that have a guard."""
+    one = _cn(1.0)
+    match law:
         case Law.RATIO:
             bottom = _piecewise((x[1], _apply("gt", x[1], c[1])), otherwise=c[1]) if guards else x[1]
             return _product([c[0], _apply("divide", x[0], bottom)])
-        case Law.GATE:
-            return _apply("divide", _sum([one, *_weighted(x, c[1:])]), c[0])
-        case Law.BRAKE:
-            return _apply("divide", c[0], _sum([one, *_weighted(x, c[1:])]))
-        case Law.ANY:
-            left = [_apply("minus", one, w) for w in _weighted(x, c)]
-            return _apply("minus", one, _product(left))
-        case Law.NOT:
-            return _apply("minus", one, _product([c[0], x[0]]))
-        case Law.RELAX:
-            return _apply("divide", _apply("minus", _product([c[0], x[0]]), x[1]), c[1])
         case Law.POWER:
             return _guarded(x[0], _product([c[0], _apply("power", x[0], c[1])]), guards)
         case Law.HILL:
@@ -276,6 +285,8 @@ def _named_law(law: Law, x: Sequence[str], c: Sequence[str], guards: bool) -> st
             b = _apply("divide", _apply("minus", kn, one), _apply("minus", _product([_cn(2.0), kn]), one))
             value = _apply("divide", _product([b, xn]), _sum([_apply("minus", b, one), xn]))
             return _guarded(x[0], value, guards, one=True)
+        case _:
+            raise NotImplementedError(f"no MathML is written for law {law.name}")
 
 
 def _guarded(x: str, value: str, guards: bool, *, one: bool = False) -> str:

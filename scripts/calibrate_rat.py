@@ -10,7 +10,6 @@ import argparse
 import re
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -28,7 +27,15 @@ FITTED = (
 
 def fit(objective: Objective, start: np.ndarray, evaluations: int) -> tuple[np.ndarray, float]:
     """Return the best point of one local search and its cost."""
-    done = least_squares(objective.residuals, start, bounds=(objective.low, objective.high), diff_step=0.02, max_nfev=evaluations, x_scale=0.3, loss="linear")
+    done = least_squares(
+        objective.residuals,
+        start,
+        bounds=(objective.low, objective.high),
+        diff_step=0.02,
+        max_nfev=evaluations,
+        x_scale=0.3,
+        loss="linear",
+    )
     return done.x, float(2.0 * done.cost)
 
 
@@ -45,8 +52,12 @@ def report(objective: Objective, x: np.ndarray) -> None:
     volume = [(d, v) for d, v in zip(objective.data, said, strict=True) if d.scale == "volume"]
     rmse = np.sqrt(np.mean([(v - d.value) ** 2 for d, v in volume]))
     error, parameters = logistic_error(objective.data)
-    print(f"\n{len(objective.data)} numbers of {len({d.study for d in objective.data})} studies, {len(objective.names)} fitted parameters")
-    print(f"liver volume: RMSE {rmse:.4f}; three-parameter logistic on the same points {error:.4f} ({', '.join(f'{k} {v:.3g}' for k, v in parameters.items())})")
+    print(
+        f"\n{len(objective.data)} numbers of {len({d.study for d in objective.data})} studies, {len(objective.names)} fitted parameters"
+    )
+    print(
+        f"liver volume: RMSE {rmse:.4f}; three-parameter logistic on the same points {error:.4f} ({', '.join(f'{k} {v:.3g}' for k, v in parameters.items())})"
+    )
 
 
 def write(values: dict[str, float]) -> None:
@@ -80,7 +91,10 @@ def main() -> int:
             start = np.clip(start + rng.normal(0.0, 0.3, len(start)), objective.low + 1e-6, objective.high - 1e-6)
         before = time.monotonic()
         x, cost = fit(objective, start, options.evaluations)
-        print(f"seed {seed}: cost {float(np.sum(objective.residuals(start) ** 2)):.2f} -> {cost:.2f} in {time.monotonic() - before:.0f} s", flush=True)
+        print(
+            f"seed {seed}: cost {float(np.sum(objective.residuals(start) ** 2)):.2f} -> {cost:.2f} in {time.monotonic() - before:.0f} s",
+            flush=True,
+        )
         if best is None or cost < best[1]:
             best = (x, cost)
     if best is None:

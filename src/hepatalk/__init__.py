@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hepatalk import _cache
+
 if TYPE_CHECKING:
     from hepatalk.errors import HepatalkError
     from hepatalk.experiments.experiment import Experiment
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from hepatalk.results.store import load_result, save_result
 
 __version__ = "0.1.0"
+
+# Before anything can import Numba: its machine code must not outlive a change of a law.
+_cache.prepare()
 
 # Names are looked up on first use: importing the package alone costs almost nothing.
 _HOME = {

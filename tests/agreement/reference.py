@@ -35,6 +35,7 @@ FLOOR_SHARE = 1e-9
 FAILURE_POWER = 8.0
 
 State = Mapping[str, float]
+Floats = npt.NDArray[np.float64]
 
 
 # ------------------------------------------------------------------------------------------------ response functions
@@ -42,7 +43,7 @@ State = Mapping[str, float]
 
 def hill(x: float, K: float, n: float) -> float:
     """Return x^n / (K^n + x^n); nothing responds to nothing."""
-    return x**n / (K**n + x**n) if x > 0 else 0.0
+    return float(x**n / (K**n + x**n)) if x > 0 else 0.0
 
 
 def normal_hill(x: float, K: float, n: float) -> float:
@@ -53,12 +54,12 @@ def normal_hill(x: float, K: float, n: float) -> float:
         return 1.0
     B = (K**n - 1) / (2 * K**n - 1)
     C_to_n = B - 1
-    return B * x**n / (C_to_n + x**n)
+    return float(B * x**n / (C_to_n + x**n))
 
 
 def power(x: float, n: float) -> float:
     """Return x^n, 0 where there is nothing to raise."""
-    return x**n if x > 0 else 0.0
+    return float(x**n) if x > 0 else 0.0
 
 
 # -------------------------------------------------------------------------------------------------------- vocabulary
@@ -167,13 +168,35 @@ def moves(
     return d, added
 
 
+def _newton_step(
+    A0: Floats, A1: Floats, arrivals: Floats, double: Floats, share: float | None, n: Floats, d: float, p: float
+) -> tuple[Floats, float, float]:
+    """Return one step of Newton for (A0 + p A1 - d) n + arrivals = 0, sum n = 1, double.n = share (p = 0 if None)."""
+    size = len(n)
+    A = A0 + p * A1 - d * np.eye(size)
+    slope = np.zeros((size + 2, size + 2))
+    slope[:size, :size], slope[:size, size], slope[:size, size + 1] = A, -n, A1 @ n
+    slope[size, :size] = 1.0
+    if share is None:
+        slope[size + 1, size + 1] = 1.0
+        last = p
+    else:
+        slope[size + 1, :size] = double
+        last = float(double @ n) - share
+    miss = np.array([*(A @ n + arrivals), n.sum() - 1.0, last])
+    step = np.linalg.solve(slope, -miss)
+    return step[:size], float(step[size]), float(step[size + 1])
+
+
 # ------------------------------------------------------------------------------------------------------------- model
 
 
 class Moment:
     """One animal at one moment: its state, and the numbers an experiment has changed."""
 
-    def __init__(self, reference: Reference, state: State, runtime: Mapping[str, float], *, resting: bool = False):
+    def __init__(
+        self, reference: Reference, state: State, runtime: Mapping[str, float], *, resting: bool = False
+    ) -> None:
         self.reference = reference
         self.state = state
         self.runtime = runtime
@@ -241,7 +264,7 @@ class Reference:
 
     # ------------------------------------------------------------------------------------------------- the interface
 
-    def rhs(self, state: State | npt.ArrayLike, runtime: Mapping[str, float] | None = None) -> npt.NDArray[np.float64]:
+    def rhs(self, state: State | npt.ArrayLike, runtime: Mapping[str, float] | None = None) -> Floats:
         """Return the time derivative of every state, per h, in the order of `state_names`.
 
         Parameters
@@ -280,7 +303,7 @@ class Reference:
         return np.array([d[name] for name in self.state_names])
 
     def readings(self, state: State | npt.ArrayLike, runtime: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return the physical quantities at a state: volume, load, flow, shear@z, oxygen@z and what they are made of."""
+        """Return the physics at a state: volume, load, flow, shear@z, oxygen@z and what they are made of."""
         return dict(self._moment(state, runtime).physics)
 
     def resected(self, state: State, fraction: float) -> dict[str, float]:
@@ -298,7 +321,10 @@ class Reference:
             return self.overrides[name]
         record = self.knowledge.parameter[name]
         value = (record.species or {}).get(self.species, record.value)  # type: ignore[call-overload]
-        return float(value[z - 1]) if isinstance(value, tuple) else float(value)
+        if not isinstance(value, tuple):
+            return float(value)
+        assert z is not None, f"{name} has a value for each zone"
+        return float(value[z - 1])
 
     def zone_share(self, cell: str, z: int) -> float:
         """Return the fraction of a healthy cell type that lives in a zone."""
@@ -306,7 +332,8 @@ class Reference:
 
     def healthy_volume(self, z: int) -> float:
         """Return the healthy volume of a zone, x the volume of the healthy liver: cells and sinusoids."""
-        cells = sum(self.number(c.volume_share) * self.zone_share(c.id, z) for c in self.knowledge.cells if z in c.zones)
+        here = [cell for cell in self.knowledge.cells if z in cell.zones]
+        cells = sum(self.number(cell.volume_share) * self.zone_share(cell.id, z) for cell in here)
         return cells + self.number("sinusoid_volume_share") * self.zone_share("LSEC", z)
 
     # ---------------------------------------------------------------------------------------------- the healthy state
@@ -322,56 +349,44 @@ class Reference:
         from_blood = [process.lineage for process in cell.processes if process.kind == "influx" and process.lineage]
         lineage = [*from_blood, *cell.lineages][0]
         here = [c for c in compartments(cell) if c.generation == generation and c.lineage == lineage]
+        A0, A1 = self._movement(cell, here, 0.0), self._movement(cell, here, 1.0) - self._movement(cell, here, 0.0)
+        blood = [process for process in cell.processes if process.kind == "influx"]
+        arrivals = np.array([sum(self.number(b.rate) * self._receives(cell, b, c) for b in blood) for c in here])
+        double = np.array([float(c.nuclei != cell.nuclei[0]) for c in here])
+        share = self.number(cell.binucleate_share) if cell.binucleate_share else None
+
+        # Left alone for long, any population settles to its own stable distribution: a good first guess.
+        p = 0.0 if share is None else 0.5
+        n = expm((A0 + p * A1) * 1e4) @ np.ones(len(here))
+        n /= n.sum()
+        d = float(((A0 + p * A1) @ n).sum())
+        if arrivals.any():
+            # Begin between the population's own growth and the sum of both: Newton then cannot overshoot.
+            d += 0.5 * float(arrivals.sum())
+            n = np.linalg.solve(d * np.eye(len(here)) - A0 - p * A1, arrivals)
+        for _ in range(100):
+            dn, dd, dp = _newton_step(A0, A1, arrivals, double, share, n, d, p)
+            n, d, p = n + dn, d + dd, p + dp
+            if max(np.abs(dn).max(), abs(dd), abs(dp)) < 1e-15:
+                break
+        assert (n > 0).all() and d > 0 and 0 <= p < 1, f"{cell.id}: no healthy population"
+        distribution = dict.fromkeys(compartments(cell), 0.0)
+        distribution.update(zip(here, n.tolist(), strict=True))
+        return Rest(distribution, d, p)
+
+    def _movement(self, cell: Any, here: list[Compartment], p: float) -> Floats:
+        """Return the matrix that takes healthy cells to their movement; a column is what happens to one cell."""
         rate = {}
         for process in cell.processes:
             if process.kind == "transition":
                 rate[process.id] = self.number(process.rate)
             elif process.kind == "timed":
                 rate[process.id] = stages(cell, process.state) / self.number(process.duration)
-
-        def matrix(p: float) -> npt.NDArray[np.float64]:
-            columns = []
-            for one in here:
-                d, _ = moves(cell, {c: float(c == one) for c in here}, rate, p)
-                columns.append([d[c] for c in here])
-            return np.array(columns).T
-
-        A0, A1 = matrix(0.0), matrix(1.0) - matrix(0.0)
-        arrivals = np.zeros(len(here))
-        for process in cell.processes:
-            if process.kind == "influx":
-                for i, c in enumerate(here):
-                    arrivals[i] += self.number(process.rate) * self._receives(cell, process, c)
-        double = np.array([float(len(cell.nuclei) > 1 and c.nuclei == cell.nuclei[1]) for c in here])
-        wanted = self.number(cell.binucleate_share) if cell.binucleate_share else None
-
-        # Left alone for long, any population settles to its own stable distribution: a good first guess.
-        p = 0.5 if wanted is not None else 0.0
-        n = expm((A0 + p * A1) * 1e4) @ np.ones(len(here))
-        n /= n.sum()
-        d = float(((A0 + p * A1) @ n).sum())
-        if arrivals.any():  # begin between the population's own growth and the sum of both: Newton then cannot overshoot
-            d += 0.5 * float(arrivals.sum())
-            n = np.linalg.solve(d * np.eye(len(here)) - A0 - p * A1, arrivals)
-        for _ in range(100):
-            A = A0 + p * A1 - d * np.eye(len(here))
-            miss = [*(A @ n + arrivals), n.sum() - 1.0]
-            slope = np.block([[A, -n[:, None]], [np.ones((1, len(here))), np.zeros((1, 1))]])
-            if wanted is not None:
-                miss.append(double @ n - wanted)
-                side = np.append(A1 @ n, 0.0)[:, None]
-                slope = np.block([[slope, side], [np.append(double, 0.0)[None, :], np.zeros((1, 1))]])
-            step = np.linalg.solve(slope, -np.array(miss))
-            n = n + step[: len(here)]
-            d += float(step[len(here)])
-            if wanted is not None:
-                p += float(step[-1])
-            if np.abs(step).max() < 1e-15:
-                break
-        assert (n > 0).all() and d > 0 and 0 <= p < 1, f"{cell.id}: no healthy population"
-        share = dict.fromkeys(compartments(cell), 0.0)
-        share.update(zip(here, n.tolist(), strict=True))
-        return Rest(share, d, p)
+        columns = []
+        for one in here:
+            d, _ = moves(cell, {c: float(c == one) for c in here}, rate, p)
+            columns.append([d[c] for c in here])
+        return np.array(columns).T
 
     @staticmethod
     def _receives(cell: Any, process: Any, c: Compartment) -> bool:
@@ -397,13 +412,15 @@ class Reference:
                 rest |= amounts
                 tissue |= set(amounts)
         for signal in self.knowledge.signals:
-            for z in ZONES if signal.kind != "systemic" else (None,):
-                at = "" if z is None else f"@{z}"
-                level = 1.0 if z is None else self._healthy_level(signal, z)
-                rest[f"signal.{signal.id}{at}"] = level
+            if signal.kind == "systemic":
+                rest[f"signal.{signal.id}"] = 1.0
+                continue
+            for z in ZONES:
+                level = self._healthy_level(signal, z)
+                rest[f"signal.{signal.id}@{z}"] = level
                 if signal.id in self.stored:
-                    rest[f"store.{signal.id}{at}"] = self.number(signal.store) * level
-                    tissue.add(f"store.{signal.id}{at}")
+                    rest[f"store.{signal.id}@{z}"] = self.number(signal.store or "") * level
+                    tissue.add(f"store.{signal.id}@{z}")
         rest["inflow_response"] = 0.0
         load = 1.0
         shortfall = hill(load, 1 / self.number("critical_function"), FAILURE_POWER)
@@ -659,8 +676,8 @@ class Reference:
         for process in deaths:
             base = healthy.death - stated if process.rate == "solved" else m.now(process.rate)
             death += base * gates(process)
-        for c in n:
-            d[state_name(cell, c, z)] = moved[c] - death * n[c]
+        for c, amount in n.items():
+            d[state_name(cell, c, z)] = moved[c] - death * amount
         d[count] = added - death * m[count]
 
         for process in cell.processes:

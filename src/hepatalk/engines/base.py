@@ -51,6 +51,7 @@ class Engine(Protocol):
         time_h: Floats,
         *,
         lead_in: Sequence[Change] = (),
+        start: Floats | None = None,
         progress: Progress | None = None,
     ) -> Course:
         """Run and return the course at the given times; ``time_h[0]`` is 0, just after the changes of time zero."""

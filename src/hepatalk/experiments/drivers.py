@@ -45,7 +45,9 @@ class Driver:
     via: str
 
 
-def drivers(run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: Knowledge | None = None) -> tuple[Driver, ...]:
+def drivers(
+    run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: Knowledge | None = None
+) -> tuple[Driver, ...]:
     """Rank the statements that drive a readout at a time.
 
     Parameters
@@ -73,7 +75,11 @@ def drivers(run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: 
     found = _pushes_at(run, readout, at_h)
     claims = {i.id: i.claim for i in facts.interactions}
     ranked = sorted(found.items(), key=lambda item: -abs(item[1].effect))
-    out = [Driver(row, claims.get(row, f"term of {row}"), p.effect, p.level, p.via) for row, p in ranked if abs(p.effect) > 1e-4]
+    out = [
+        Driver(row, claims.get(row, f"term of {row}"), p.effect, p.level, p.via)
+        for row, p in ranked
+        if abs(p.effect) > 1e-4
+    ]
     return tuple(out[:limit])
 
 
@@ -92,10 +98,14 @@ def _pushes_at(run: Run, readout: str, at_h: float) -> dict[str, Push]:
     if readout not in available:
         raise unknown("readout", readout, available, "see 'hepatalk list readouts'")
     if not 0.0 <= at_h <= course.time_h[-1]:
-        raise ExperimentError(f"time {at_h:g} h is outside the run; allowed: 0 to {course.time_h[-1]:g} h; choose a time within it")
+        raise ExperimentError(
+            f"time {at_h:g} h is outside the run; allowed: 0 to {course.time_h[-1]:g} h; choose a time within it"
+        )
     record = available[readout]
     if not record.drivers:
-        raise ExperimentError(f"readout {readout!r} has no process that drives it; allowed: {', '.join(n for n, r in available.items() if r.drivers)[:200]}; ask for one of these")
+        raise ExperimentError(
+            f"readout {readout!r} has no process that drives it; allowed: {', '.join(n for n, r in available.items() if r.drivers)[:200]}; ask for one of these"
+        )
     system = PopulationEngine().system(model)
     rest = system.values(model.rest).copy()
     i = int(np.searchsorted(course.time_h, at_h, side="right")) - 1
@@ -103,7 +113,9 @@ def _pushes_at(run: Run, readout: str, at_h: float) -> dict[str, Push]:
     now = system.values(_state_at(run, at_h)).copy()
     total: dict[str, Push] = {}
     # Gains and losses of mass act in proportion to their size; steps of one chain count alike.
-    sizes = {target: max((abs(float(now[s])) for s in _rates(run, target)), default=0.0) for target, _ in record.drivers}
+    sizes = {
+        target: max((abs(float(now[s])) for s in _rates(run, target)), default=0.0) for target, _ in record.drivers
+    }
     largest = max(sizes.values(), default=0.0)
     for target, sign in record.drivers:
         weight = sizes[target] / largest if record.balance and largest > 0 else 1.0

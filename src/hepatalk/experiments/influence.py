@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,12 @@ class Influence:
 
 
 def influence(
-    knowledge: Knowledge, progress: Progress | None = None, *, rows: Sequence[str] | None = None, experiments: Sequence[str] = CATALOGUE, workers: int | None = None
+    knowledge: Knowledge,
+    progress: Progress | None = None,
+    *,
+    rows: Sequence[str] | None = None,
+    experiments: Sequence[str] = CATALOGUE,
+    workers: int | None = None,
 ) -> list[Influence]:
     """Silence every statement in turn and measure the largest change of any readout.
 
@@ -67,7 +73,9 @@ def influence(
     list of Influence
         Weakest first.
     """
-    chosen = [i.id for i in knowledge.interactions if isinstance(i.account, AccountTerms)] if rows is None else list(rows)
+    chosen = (
+        [i.id for i in knowledge.interactions if isinstance(i.account, AccountTerms)] if rows is None else list(rows)
+    )
     full = {name: _readouts(name, knowledge, ()) for name in experiments}
     jobs = [(row, knowledge, full, tuple(experiments)) for row in chosen]
     found = []
@@ -78,7 +86,8 @@ def influence(
             if progress is not None:
                 progress((k + 1) / len(jobs))
     else:
-        with ProcessPoolExecutor(count) as pool:
+        # Forked copies of a process that has run the solver hang in its thread library; fresh ones do not.
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             for k, one in enumerate(pool.map(_one, jobs)):
                 found.append(one)
                 if progress is not None:

@@ -44,7 +44,13 @@ def knockout_changes(knowledge: Knowledge, model: CompiledModel, wanted: Sequenc
                 lost[activity.parameter].add(symbol)
     shares = {a.parameter: a.genes for a in model.activities}
     return tuple(
-        Change(KNOCKOUT_AT_H, "scale_parameter", parameter, max(0.0, 1.0 - sum(shares[parameter][s] for s in symbols)), f"knock-out of {', '.join(sorted(symbols))}")
+        Change(
+            KNOCKOUT_AT_H,
+            "scale_parameter",
+            parameter,
+            max(0.0, 1.0 - sum(shares[parameter][s] for s in symbols)),
+            f"knock-out of {', '.join(sorted(symbols))}",
+        )
         for parameter, symbols in sorted(lost.items())
     )
 
@@ -57,7 +63,9 @@ def _check(knowledge: Knowledge, model: CompiledModel, text: str, symbol: str, c
     if symbol in in_model:
         where = sorted({a.cell for a in model.activities if symbol in a.genes})
         if cell and cell not in where:
-            raise UnknownNameError(f"knock-out {text!r}: {symbol} does nothing in {cell} in this model; allowed: {', '.join(f'{symbol}@{c}' for c in where)}; choose one of these")
+            raise UnknownNameError(
+                f"knock-out {text!r}: {symbol} does nothing in {cell} in this model; allowed: {', '.join(f'{symbol}@{c}' for c in where)}; choose one of these"
+            )
         return
     raise _not_a_gene(knowledge, model.species, symbol, in_model)  # type: ignore[arg-type]
 
@@ -70,10 +78,16 @@ def _not_a_gene(knowledge: Knowledge, species: Species, symbol: str, in_model: I
                 own = gene.symbols(species)
                 advice = f"the {species} symbol is {' or '.join(own)}" if own else f"{species} has no orthologue"
                 if symbol not in own:
-                    return UnknownNameError(f"gene {symbol!r} is a {other} symbol, the experiment is on {species}: {advice}; use that")
+                    return UnknownNameError(
+                        f"gene {symbol!r} is a {other} symbol, the experiment is on {species}: {advice}; use that"
+                    )
         if symbol in gene.symbols(species):
-            return UnknownNameError(f"gene {symbol!r} is known but no term of this model needs it; nearest that do: {', '.join(nearest(symbol, sorted(in_model)))}; see 'hepatalk list cells'")
+            return UnknownNameError(
+                f"gene {symbol!r} is known but no term of this model needs it; nearest that do: {', '.join(nearest(symbol, sorted(in_model)))}; see 'hepatalk list cells'"
+            )
     others = {s.id for s in knowledge.signals} | {n.id for n in knowledge.nodes}
     if symbol in others:
-        return UnknownNameError(f"{symbol!r} is a signal or node, not a {species} gene; nearest genes: {', '.join(nearest(symbol, sorted(in_model)))}; knock out a gene")
+        return UnknownNameError(
+            f"{symbol!r} is a signal or node, not a {species} gene; nearest genes: {', '.join(nearest(symbol, sorted(in_model)))}; knock out a gene"
+        )
     return unknown("gene", symbol, sorted(in_model), "see 'hepatalk explain SIGNAL' for the genes behind a signal")

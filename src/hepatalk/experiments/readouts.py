@@ -48,7 +48,12 @@ class Readout:
 
 
 _CYCLE = {
-    "HEP": (("process.HEP.prime", 1.0), ("process.HEP.commit", 1.0), ("process.HEP.enter_s", 1.0), ("process.HEP.g1_exit", -1.0)),
+    "HEP": (
+        ("process.HEP.prime", 1.0),
+        ("process.HEP.commit", 1.0),
+        ("process.HEP.enter_s", 1.0),
+        ("process.HEP.g1_exit", -1.0),
+    ),
     "BEC": (("process.BEC.commit", 1.0),),
     "LSEC": (("process.LSEC.commit", 1.0),),
     "HSC": (("process.HSC.activate", 1.0), ("process.HSC.commit", 1.0)),
@@ -82,7 +87,12 @@ def _zoned(model: CompiledModel, name: str) -> tuple[int, ...]:
 
 
 def _organ(model: CompiledModel) -> list[Readout]:
-    grow = (("process.HEP.enlarge", 1.0), ("process.HEP.enter_s", 1.0), ("process.HEP.apoptosis", -1.0), ("process.HEP.necrosis", -1.0))
+    grow = (
+        ("process.HEP.enlarge", 1.0),
+        ("process.HEP.enter_s", 1.0),
+        ("process.HEP.apoptosis", -1.0),
+        ("process.HEP.necrosis", -1.0),
+    )
     shear = _zoned(model, "shear")
     return [
         Readout("liver_volume", "fraction of healthy", "volume of the liver over that of the healthy wild type", _slots(model, "volume"), drivers=grow, balance=True),
@@ -117,7 +127,16 @@ def _cells(model: CompiledModel) -> list[Readout]:
     types = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
     for cell in types:
         here = tuple(model.groups[cell])
-        found.append(Readout(f"s_phase.{cell}", "fraction", f"share of {cell} in S phase", tuple(model.groups[f"{cell}.s"]), here, drivers=_CYCLE.get(cell, ())))
+        found.append(
+            Readout(
+                f"s_phase.{cell}",
+                "fraction",
+                f"share of {cell} in S phase",
+                tuple(model.groups[f"{cell}.s"]),
+                here,
+                drivers=_CYCLE.get(cell, ()),
+            )
+        )
     for cell in types:
         here = tuple(model.groups[cell])
         seen = dict.fromkeys(model.state_names[i].split("@")[0].split(".")[1] for i in here)
@@ -126,7 +145,15 @@ def _cells(model: CompiledModel) -> list[Readout]:
                                  drivers=_CYCLE.get(cell, ())))  # fmt: skip
     for cell in types:
         if cell != "HEP":
-            found.append(Readout(f"count.{cell}", "fraction of healthy", f"number of {cell} over the healthy number", tuple(model.groups[f"{cell}.count"]), drivers=_CYCLE.get(cell, ())))
+            found.append(
+                Readout(
+                    f"count.{cell}",
+                    "fraction of healthy",
+                    f"number of {cell} over the healthy number",
+                    tuple(model.groups[f"{cell}.count"]),
+                    drivers=_CYCLE.get(cell, ()),
+                )
+            )
     if "LSEC.marrow" in model.groups:
         found.append(Readout("lsec_from_marrow", "fraction", "share of LSECs that descend from marrow progenitors", tuple(model.groups["LSEC.marrow"]),
                              tuple(model.groups["LSEC"]), drivers=(("process.LSEC.recruit_marrow", 1.0),)))  # fmt: skip
@@ -144,7 +171,15 @@ def _signals(model: CompiledModel) -> list[Readout]:
     for name in stores:
         slots = _zoned(model, name)
         rest = float(model.rest[list(slots)].sum())
-        found.append(Readout(f"matrix_{name}", "fraction of healthy", f"amount of {name.removeprefix('store.')} bound to matrix over its healthy value", slots, scale=1.0 / rest))
+        found.append(
+            Readout(
+                f"matrix_{name}",
+                "fraction of healthy",
+                f"amount of {name.removeprefix('store.')} bound to matrix over its healthy value",
+                slots,
+                scale=1.0 / rest,
+            )
+        )
     return found
 
 
@@ -189,7 +224,14 @@ def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None =
         rows = np.flatnonzero(course.param_set_of == k)
         if len(rows):
             values[rows] = evaluate_many(
-                np.ascontiguousarray(course.states[rows]), params, slots, model.law, model.input_start, model.inputs, model.argument_start, model.arguments
+                np.ascontiguousarray(course.states[rows]),
+                params,
+                slots,
+                model.law,
+                model.input_start,
+                model.inputs,
+                model.argument_start,
+                model.arguments,
             )
     at = {int(s): i for i, s in enumerate(slots)}
     out: dict[str, Floats] = {}
@@ -198,7 +240,11 @@ def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None =
         bottom = values[:, [at[s] for s in r.under]].sum(axis=1) if r.under else 1.0
         out[r.name] = r.scale * top / np.maximum(bottom, 1e-300)
     if "survived" in names:
-        alive = np.ones(len(course.time_h)) if course.died_at_h is None else (course.time_h < course.died_at_h).astype(float)
+        alive = (
+            np.ones(len(course.time_h))
+            if course.died_at_h is None
+            else (course.time_h < course.died_at_h).astype(float)
+        )
         out["survived"] = alive
     return {n: out[n] for n in names}
 
@@ -217,7 +263,12 @@ def first_waves(model: CompiledModel, course: Course) -> dict[str, tuple[float, 
         curve = course.states[:, first].sum(axis=1) / np.maximum(total, 1e-300)
         i = int(curve.argmax())
         if f"{cell}.s.generation0" not in model.groups:
-            rises = np.flatnonzero((curve[1:-1] >= curve[:-2]) & (curve[1:-1] > curve[2:]) & (curve[1:-1] >= 0.5 * curve.max())) + 1
+            rises = (
+                np.flatnonzero(
+                    (curve[1:-1] >= curve[:-2]) & (curve[1:-1] > curve[2:]) & (curve[1:-1] >= 0.5 * curve.max())
+                )
+                + 1
+            )
             i = int(rises[0]) if len(rises) else i
         found[f"s_phase.{cell}"] = (float(curve[i]), float(course.time_h[i]))
     return found

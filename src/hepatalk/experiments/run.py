@@ -19,6 +19,7 @@ from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.compiler import compile_model
+from hepatalk.model.schedule import Change
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
 
@@ -123,20 +124,37 @@ def perform(
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES, "the lobule engine is not part of this version")
-    name = experiment if isinstance(experiment, str) else (Path(experiment).stem if isinstance(experiment, Path) else "experiment")
+    name = (
+        experiment
+        if isinstance(experiment, str)
+        else (Path(experiment).stem if isinstance(experiment, Path) else "experiment")
+    )
     name = Path(name).stem if name.endswith((".yaml", ".yml")) else name
     posed = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
-    posed = overridden(posed, species=species, days=days, every_h=every, knockouts=tuple(knockouts), hypotheses=tuple(hypotheses), parameters=dict(set or {}))
+    posed = overridden(
+        posed,
+        species=species,
+        days=days,
+        every_h=every,
+        knockouts=tuple(knockouts),
+        hypotheses=tuple(hypotheses),
+        parameters=dict(set or {}),
+    )
     facts = load() if knowledge is None else knowledge
-    model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=posed.set, silenced=silenced)
-    changes = changes_of(posed)
+    conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
+    overrides = {name: value for name, value in posed.set.items() if name not in conditions}
+    model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=overrides, silenced=silenced)
+    from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
+    changes = (*from_start, *changes_of(posed))
     _check_targets(model, changes)
     available = [*readouts_of(model), "survived"]
     for wanted in posed.readouts:
         if wanted not in available:
             raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
     if posed.germline and posed.knockouts:
-        raise ExperimentError("germline: true is not part of this version; allowed: false (knock-outs take effect 7 days before time zero); remove the line")
+        raise ExperimentError(
+            "germline: true is not part of this version; allowed: false (knock-outs take effect 7 days before time zero); remove the line"
+        )
     lead_in = knockout_changes(facts, model, posed.knockouts)
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.
@@ -150,8 +168,6 @@ def perform(
 
 
 def _check_targets(model: CompiledModel, changes: Sequence[object]) -> None:
-    from hepatalk.model.schedule import Change
-
     for change in changes:
         if isinstance(change, Change) and change.action in ("set_parameter", "scale_parameter"):
             if change.target.startswith("free.") and change.target not in model.param_index:
@@ -175,4 +191,6 @@ def _result(
         knowledge_version=facts.version, changes=tuple(f"{c.at_h:g} h: {c.label}" for c in (*lead_in, *changes)),  # type: ignore[attr-defined]
         parameters_set=dict(posed.set), knockouts=posed.knockouts, hypotheses=posed.hypotheses, sources=tuple(sources),
     )  # fmt: skip
-    return Result.build(course.time_h, readouts, units, definitions, provenance, course.states, model.state_names, waves)
+    return Result.build(
+        course.time_h, readouts, units, definitions, provenance, course.states, model.state_names, waves
+    )

@@ -72,10 +72,19 @@ class Datum:
 def data_of_rat() -> tuple[Datum, ...]:
     """Return everything the rat is fitted to: group means of liver volume, and the calibration rows."""
     text = (resources.files("hepatalk.experiments") / "data" / "calibration_rat.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - the safe loader in C
+    content: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     groups = content["rat_groups"]
     data = [
-        Datum(f"{p.diet} {p.time_h:g} h", groups["study"], "phx70", "at.liver_volume", p.mean, "volume", p.time_h, standard_error(p))
+        Datum(
+            f"{p.diet} {p.time_h:g} h",
+            groups["study"],
+            "phx70",
+            "at.liver_volume",
+            p.mean,
+            "volume",
+            p.time_h,
+            standard_error(p),
+        )
         for p in load_rat_groups()
         if p.quantity == groups["volume"] and p.sex == groups["sex"] and p.diet in groups["diets"] and p.time_h > 0
     ]
@@ -106,7 +115,9 @@ def read(model: CompiledModel, course: Course, datum: Datum) -> float:
         return peak_time(model, course, name)
     if what == "onset":
         total = course.states[:, model.groups[name]].sum(axis=1)
-        first = course.states[:, model.groups.get(f"{name}.s.generation0", model.groups[f"{name}.s"])].sum(axis=1) / total
+        first = (
+            course.states[:, model.groups.get(f"{name}.s.generation0", model.groups[f"{name}.s"])].sum(axis=1) / total
+        )
         return float(np.interp(0.1 * first.max(), first[: first.argmax() + 1], t[: first.argmax() + 1]))
     if what == "doubling":
         count = course.states[:, model.groups[f"{name}.count"]].sum(axis=1)
@@ -145,7 +156,9 @@ def _by_generation(model: CompiledModel, course: Course, what: str, at_h: float)
         return 1.0 - before_s / originals
     if what == "second_cycle":
         return 1.0 - (zero + one / 2.0) / originals
-    raise ModelError(f"calibration reads {what!r}; allowed: at, max, time_of_max, first_peak, onset, doubling, regained_share, entered_s, second_cycle")
+    raise ModelError(
+        f"calibration reads {what!r}; allowed: at, max, time_of_max, first_peak, onset, doubling, regained_share, entered_s, second_cycle"
+    )
 
 
 @dataclass
@@ -159,7 +172,9 @@ class Objective:
     def __post_init__(self) -> None:
         priors = [self.knowledge.parameter[n].prior for n in self.names]
         if any(p is None for p in priors):
-            raise ModelError(f"fitted parameters need a prior: {[n for n, p in zip(self.names, priors, strict=True) if p is None]}; add it to the records")
+            raise ModelError(
+                f"fitted parameters need a prior: {[n for n, p in zip(self.names, priors, strict=True) if p is None]}; add it to the records"
+            )
         self.low = np.log([p[0] for p in priors if p])
         self.high = np.log([p[1] for p in priors if p])
         per_study: dict[str, int] = defaultdict(int)
@@ -179,11 +194,15 @@ class Objective:
 
     def model_values(self, x: Floats) -> Floats:
         """Return what the model says about each datum."""
-        model = compile_model(self.knowledge, "rat", overrides=dict(zip(self.names, map(float, np.exp(x)), strict=True)))
+        model = compile_model(
+            self.knowledge, "rat", overrides=dict(zip(self.names, map(float, np.exp(x)), strict=True))
+        )
         ends: dict[str, float] = defaultdict(float)
         for d in self.data:
             ends[d.experiment] = max(ends[d.experiment], d.at_h or 0.0, 240.0 if d.at_h is None else 0.0)
-        courses = {name: self.engine.run(model, resection(name), np.arange(0.0, end + 1.0)) for name, end in ends.items()}
+        courses = {
+            name: self.engine.run(model, resection(name), np.arange(0.0, end + 1.0)) for name, end in ends.items()
+        }
         return np.array([read(model, courses[d.experiment], d) for d in self.data])
 
     def residuals(self, x: Floats) -> Floats:
@@ -217,4 +236,6 @@ def logistic_error(data: Sequence[Datum]) -> tuple[float, Mapping[str, float]]:
         return p[0] / (1.0 + (p[0] / p[1] - 1.0) * np.exp(-p[2] * t))  # type: ignore[no-any-return]
 
     fit = least_squares(lambda p: curve(p) - v, [0.95, 0.33, 0.03])
-    return float(np.sqrt(np.mean(fit.fun**2))), dict(zip(("plateau", "start", "rate_per_h"), map(float, fit.x), strict=True))
+    return float(np.sqrt(np.mean(fit.fun**2))), dict(
+        zip(("plateau", "start", "rate_per_h"), map(float, fit.x), strict=True)
+    )

@@ -101,7 +101,7 @@ class CheckEvidence(Check):
         numbers = {str(r.number) for r in k.references}
         found = []
         for r in k.interactions:
-            of_review = counts.get(r.id.rsplit("-", 1)[0], (0, True))[1]
+            of_review = counts.get(r.id.rsplit("-", 1)[0], 0) is not None
             cites = [e.source for e in r.evidence]
             if of_review != (REVIEW in cites):
                 allowed = f"{REVIEW!r} among the sources" if of_review else f"sources other than {REVIEW!r}"

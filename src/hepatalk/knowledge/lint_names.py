@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
 from hepatalk.knowledge.load import Knowledge
-from hepatalk.knowledge.records import SPECIES, Gene, Regulates, Species
+from hepatalk.knowledge.records import SPECIES, CellType, Gene, Regulates, Species
 
 __all__ = [
     "CheckCellStates",
@@ -16,6 +16,8 @@ __all__ = [
     "CheckGeneSymbols",
     "CheckGenesExist",
     "CheckIdsUnique",
+    "CheckLawCells",
+    "CheckMakersNamed",
     "CheckOntologyIds",
     "CheckSynonyms",
 ]
@@ -42,9 +44,10 @@ def named_genes(k: Knowledge) -> Iterator[tuple[str, str, str, tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class CheckIdsUnique(Check):
-    """One name, one thing: signals, cells, nodes, genes, families and parameters share a namespace.
+    """One name, one thing: signals, nodes, cells, genes, families and parameters share a namespace.
 
-    A signal or node may carry the name of the gene or family that makes it; case tells nothing apart.
+    A signal or node may carry the name of the gene or family that makes it, and two cell types may have a node of one
+    name; case tells nothing apart.
     """
 
     id = "ids-unique"
@@ -52,46 +55,55 @@ class CheckIdsUnique(Check):
 
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return the ids that two records use."""
-        taken: dict[str, tuple[str, str]] = {}
+        taken: dict[str, list[tuple[str, str]]] = {}
         found = []
-        for kind, record, name in self._names(k):
-            other = taken.setdefault(name.casefold(), (kind, record))
-            if other != (kind, record) and not self._same_thing(k, other, (kind, record)):
-                found.append(
-                    self.found(
-                        k,
-                        kind,
-                        record,
-                        "id",
-                        name,
-                        "an id used once",
-                        f"{other[0]} {other[1]!r} has it; name that as its maker, or rename one of the two",
-                    )
-                )
+        for kind in ("genes", "families", "cells", "parameters", "signals", "nodes"):
+            for record in getattr(k, kind):
+                label = f"{record.cell}.{record.id}" if kind == "nodes" else record.id
+                others = taken.setdefault(record.id.casefold(), [])
+                clash = next((o for o in others if not self._may_share(o, (kind, label))), None)
+                if clash is not None:
+                    advice = f"{clash[0]} {clash[1]!r} has it; rename one of the two"
+                    found.append(self.found(k, kind, label, "id", record.id, "an id used once", advice))
+                others.append((kind, label))
         return found
 
     @staticmethod
-    def _names(k: Knowledge) -> Iterator[tuple[str, str, str]]:
-        for kind in ("genes", "families", "cells", "parameters", "signals"):
-            for record in getattr(k, kind):
-                yield kind, record.id, record.id
-        for node in k.nodes:
-            yield "nodes", f"{node.cell}.{node.id}", node.id
+    def _may_share(a: tuple[str, str], b: tuple[str, str]) -> bool:
+        kinds = {a[0], b[0]}
+        if kinds == {"nodes"}:
+            return a[1].split(".")[0] != b[1].split(".")[0]
+        return len(kinds & {"signals", "nodes"}) == 1 and len(kinds & {"genes", "families"}) == 1
+
+
+@dataclass(frozen=True)
+class CheckMakersNamed(Check):
+    """A signal or node with the name of a gene or family is made by it, so that a knock-out reaches it."""
+
+    id = "makers-named"
+    title = "Signals and nodes name the genes that they are called after"
+    severity = "warning"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return the signals and nodes that a knock-out of their namesake would not reach."""
+        found = []
+        records = [("signals", s.id, s) for s in k.signals] + [("nodes", f"{n.cell}.{n.id}", n) for n in k.nodes]
+        for kind, label, record in records:
+            family = k.family.get(record.family or "")
+            made = {*record.genes, *(family.genes if family else ())}
+            for field, wanted in self._namesakes(k, record.id):
+                if not made & set(wanted):
+                    said = record.family if field == "family" else list(record.genes)
+                    advice = "a knock-out of its namesake would not reach it; name the maker"
+                    found.append(self.found(k, kind, label, field, said, repr(record.id), advice))
+        return found
 
     @staticmethod
-    def _same_thing(k: Knowledge, a: tuple[str, str], b: tuple[str, str]) -> bool:
-        made = [x for x in (a, b) if x[0] in ("signals", "nodes")]
-        if len(made) == 2:
-            return a[0] == b[0] == "nodes" and a[1] != b[1]  # the same activity in two cell types
-        maker = next((x for x in (a, b) if x[0] in ("genes", "families")), None)
-        if not made or maker is None:
-            return False
-        kind, name = made[0]
-        record = k.signal[name] if kind == "signals" else {f"{n.cell}.{n.id}": n for n in k.nodes}[name]
-        family = k.family.get(record.family or "")
-        if maker[0] == "families":
-            return record.family == maker[1] or set(k.family[maker[1]].genes) == set(record.genes)
-        return maker[1] in (*record.genes, *(family.genes if family else ()))
+    def _namesakes(k: Knowledge, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        if name in k.gene:
+            yield "genes", (name,)
+        elif name in k.family:
+            yield "family", k.family[name].genes
 
 
 @dataclass(frozen=True)
@@ -303,73 +315,51 @@ class CheckCellStates(Check):
 
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return the unknown states, lineages, zones and cells, and processes named twice."""
-        found = []
-        for cell in k.cells:
-            states = [s.id for s in cell.states]
-            for p in cell.processes:
-                named = {f: getattr(p, f, None) for f in ("origin", "state", "to")}
-                for field, name in named.items():
-                    if name is not None and name not in states:
-                        found.append(
-                            self.found(
-                                k,
-                                "cells",
-                                cell.id,
-                                f"processes.{p.id}.{field}",
-                                name,
-                                choices(name, states),
-                                "correct the state",
-                            )
-                        )
-                lineage = getattr(p, "lineage", None)
-                if lineage is not None and lineage not in cell.lineages:
-                    found.append(
-                        self.found(
-                            k,
-                            "cells",
-                            cell.id,
-                            f"processes.{p.id}.lineage",
-                            lineage,
-                            choices(lineage, cell.lineages),
-                            "correct the lineage",
-                        )
-                    )
-            for field, names in (("states", states), ("processes", [p.id for p in cell.processes])):
-                for name in sorted({n for n in names if names.count(n) > 1}):
-                    found.append(
-                        self.found(
-                            k,
-                            "cells",
-                            cell.id,
-                            field,
-                            name,
-                            "an id used once in the cell type",
-                            "rename one of the two",
-                        )
-                    )
-            if not cell.zones or not set(cell.zones) <= {1, 2, 3} or len(set(cell.zones)) < len(cell.zones):
-                found.append(
-                    self.found(
-                        k,
-                        "cells",
-                        cell.id,
-                        "zones",
-                        list(cell.zones),
-                        "zones 1, 2, 3, each at most once",
-                        "correct the zones",
-                    )
-                )
+        found = [self.found(k, "cells", cell.id, *hit) for cell in k.cells for hit in self._misfits(cell)]
         for node in k.nodes:
             if node.cell not in k.cell:
-                found.append(
-                    self.found(
-                        k,
-                        "nodes",
-                        f"{node.cell}.{node.id}",
-                        "cell",
-                        node.cell,
-                        choices(node.cell, k.cell),
-                        "correct the cell type",
-                    )
-                )
+                label, allowed = f"{node.cell}.{node.id}", choices(node.cell, k.cell)
+                found.append(self.found(k, "nodes", label, "cell", node.cell, allowed, "correct the cell type"))
+        return found
+
+    @staticmethod
+    def _misfits(cell: CellType) -> Iterator[tuple[str, object, str, str]]:
+        states = [s.id for s in cell.states]
+        for p in cell.processes:
+            for field in ("origin", "state", "to"):
+                name = getattr(p, field, None)
+                if name is not None and name not in states:
+                    yield f"processes.{p.id}.{field}", name, choices(name, states), "correct the state"
+            lineage = getattr(p, "lineage", None)
+            if lineage is not None and lineage not in cell.lineages:
+                yield f"processes.{p.id}.lineage", lineage, choices(lineage, cell.lineages), "correct the lineage"
+        for field, names in (("states", states), ("processes", [p.id for p in cell.processes])):
+            for name in sorted({n for n in names if names.count(n) > 1}):
+                yield field, name, "an id used once in the cell type", "rename one of the two"
+        if not cell.zones or not set(cell.zones) <= {1, 2, 3} or len(set(cell.zones)) < len(cell.zones):
+            yield "zones", list(cell.zones), "zones 1, 2, 3, each at most once", "correct the zones"
+
+
+@dataclass(frozen=True)
+class CheckLawCells(Check):
+    """The cell types that the laws of physics ask for are there: in every zone, hepatocytes with a mass."""
+
+    id = "law-cells"
+    title = "The cell types that physics needs exist"
+
+    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
+        """Return what the laws would look for in vain."""
+        found = []
+        for name in ("HEP", "LSEC", "KC"):
+            cell = k.cell.get(name)
+            if cell is None:
+                advice = f"the laws need {name}; add it under cells/"
+                found.append(self.found(k, "cells", name, "id", sorted(k.cell), f"a list with {name!r}", advice))
+            elif set(cell.zones) != {1, 2, 3}:
+                advice = f"the laws count {name} in every zone; add the zones"
+                found.append(self.found(k, "cells", name, "zones", list(cell.zones), "[1, 2, 3]", advice))
+        if "HEP" in k.cell and not k.cell["HEP"].has_mass:
+            found.append(
+                self.found(k, "cells", "HEP", "has_mass", False, "true", "capacity is the mass of hepatocytes")
+            )
         return found

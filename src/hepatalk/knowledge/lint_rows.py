@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hepatalk.errors import KnowledgeError
+from hepatalk.errors import KnowledgeError, shown
 from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
 from hepatalk.knowledge.lint_terms import division_states
 from hepatalk.knowledge.load import Knowledge, _read_list
@@ -43,25 +43,36 @@ __all__ = [
 ROWS_FILE = "rows.yaml"
 
 
-def row_counts(folder: Path) -> Mapping[str, tuple[int, bool]]:
-    """Return, for each prefix of row ids, how many rows there are and whether they come from the review.
+def row_counts(folder: Path) -> Mapping[str, int | None]:
+    """Return how many rows of the review each prefix has; None for the prefixes of rows from elsewhere.
 
     Raises
     ------
     KnowledgeError
-        If ``rows.yaml`` is missing or is not a list of ``{prefix, count, review}``.
+        If ``rows.yaml`` is missing, or is not a list of ``{prefix, count}`` or ``{prefix, review: false}``.
     """
-    out: dict[str, tuple[int, bool]] = {}
+    out: dict[str, int | None] = {}
     for i, raw in enumerate(_read_list(folder / ROWS_FILE, ROWS_FILE)):
         fields = raw if isinstance(raw, dict) else {}
-        prefix, count, review = fields.get("prefix"), fields.get("count"), fields.get("review", True)
-        sound = isinstance(prefix, str) and type(count) is int and count > 0 and isinstance(review, bool)
-        if not sound or set(fields) - {"prefix", "count", "review"} or prefix in out:
+        prefix, count = fields.get("prefix"), fields.get("count")
+        counted = set(fields) == {"prefix", "count"} and type(count) is int and count > 0
+        sound = counted or (set(fields) == {"prefix", "review"} and fields["review"] is False)
+        if not sound or not isinstance(prefix, str) or prefix in out:
             raise KnowledgeError(
-                f"{ROWS_FILE}: record '#{i + 1}': field 'record': value {raw!r}; "
-                "allowed: {prefix: LETTERS, count: whole number above 0, review: true or false}, each prefix once"
+                f"{ROWS_FILE}: record '#{i + 1}': field 'record': value {shown(raw)}; allowed: a prefix, once, with "
+                "the number of its rows in 'count' or with 'review: false'; correct the line"
             )
-        out[str(prefix)] = (int(count or 0), bool(review))
+        out[prefix] = count
+    return out
+
+
+def _wanted(k: Knowledge) -> dict[str, str]:
+    """Return the ids that there should be; prefixes without a count are numbered without gaps as far as they go."""
+    out = {}
+    for prefix, count in row_counts(k.folder).items():
+        numbers = [int(r.id[-2:]) for r in k.interactions if r.id[:-3] == prefix]
+        for i in range(1, (max(numbers, default=0) if count is None else count) + 1):
+            out[f"{prefix}-{i:02d}"] = prefix
     return out
 
 
@@ -74,7 +85,7 @@ class CheckRowsAccounted(Check):
 
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return missing, surplus and repeated rows and empty accounts."""
-        wanted = {f"{p}-{i:02d}": p for p, (n, _) in row_counts(k.folder).items() for i in range(1, n + 1)}
+        wanted = _wanted(k)
         seen = Counter(r.id for r in k.interactions)
         found = [
             Finding(ROWS_FILE, row, "id", row, "a record under interactions/", "the row is missing; add it", self.id)

@@ -117,9 +117,7 @@ class Knowledge:
     @cached_property
     def version(self) -> str:
         """First 12 hex digits of a hash over every record: equal on every machine for equal content."""
-        payload = {
-            kind: [r.model_dump(mode="json") for r in getattr(self, kind)] for kind in sorted(KINDS)
-        }
+        payload = {kind: [r.model_dump(mode="json") for r in getattr(self, kind)] for kind in sorted(KINDS)}
         text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -144,7 +142,9 @@ def load(folder: str | Path | None = None) -> Knowledge:
     """
     root = default_folder() if folder is None else Path(folder)
     if not root.is_dir():
-        raise KnowledgeError(f"knowledge folder {str(root)!r} does not exist; give a folder laid out like {default_folder().name!r}")
+        raise KnowledgeError(
+            f"knowledge folder {str(root)!r} does not exist; give a folder laid out like {default_folder().name!r}"
+        )
     origin: dict[tuple[str, str], str] = {}
     read = {kind: tuple(_read_kind(root, kind, origin)) for kind in KINDS}
     return Knowledge(folder=root, origin=origin, **read)  # type: ignore[arg-type]
@@ -197,15 +197,19 @@ def _read_list(path: Path, shown: str) -> list[Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise KnowledgeError(f"{shown}: cannot be read as UTF-8 text ({error}); save it as plain YAML") from None
     try:
-        data = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - CSafeLoader is the safe loader in C
+        data = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f"line {place.line + 1}" if place is not None else "unknown line"
-        raise KnowledgeError(f"{shown}: not valid YAML at {where} ({getattr(error, 'problem', error)}); mend that line") from None
+        raise KnowledgeError(
+            f"{shown}: not valid YAML at {where} ({getattr(error, 'problem', error)}); mend that line"
+        ) from None
     if data is None:
         return []
     if not isinstance(data, list):
-        raise KnowledgeError(f"{shown}: holds a {type(data).__name__}; allowed: a YAML list of records, each starting with '- id:'")
+        raise KnowledgeError(
+            f"{shown}: holds a {type(data).__name__}; allowed: a YAML list of records, each starting with '- id:'"
+        )
     return data
 
 

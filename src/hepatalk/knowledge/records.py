@@ -357,9 +357,7 @@ class AccountNotRun(Record):
     note: str
 
 
-Account = Annotated[
-    AccountTerms | AccountOutcome | AccountAlternative | AccountNotRun, Field(discriminator="kind")
-]
+Account = Annotated[AccountTerms | AccountOutcome | AccountAlternative | AccountNotRun, Field(discriminator="kind")]
 
 
 class Evidence(Record):

@@ -104,7 +104,12 @@ class _Walk:
             self.value(inputs[0], share, level + 1, seen, self.name_of(inputs[0]))
             return
         if law in (Law.GATE, Law.BRAKE, Law.ANY, Law.LINEAR):
-            weights = {Law.GATE: arguments[1:], Law.BRAKE: arguments[1:], Law.LINEAR: arguments[1:], Law.ANY: arguments}[law]
+            weights = {
+                Law.GATE: arguments[1:],
+                Law.BRAKE: arguments[1:],
+                Law.LINEAR: arguments[1:],
+                Law.ANY: arguments,
+            }[law]
             moved = [self.now_param(w) * (self.now[i] - self.rest[i]) for i, w in zip(inputs, weights, strict=True)]
             total = sum(moved)
             scale = sum(abs(x) for x in moved)
@@ -121,7 +126,9 @@ class _Walk:
             self.value(inputs[0], share, level, seen, via)
             return
         if law is Law.PRODUCT:
-            if name.startswith(("source.", "supply.", "release.", "shear", "radius", "flow", "oxygen", "vascular", "mean.")):
+            if name.startswith(
+                ("source.", "supply.", "release.", "shear", "radius", "flow", "oxygen", "vascular", "mean.")
+            ):
                 self.credit(self.model.rows[k], share, level, name)
             self.rate(slot, share, level, seen)
             return

@@ -217,10 +217,13 @@ class CheckHomeostasis(ModelCheck):
         return m.slot_names[op] or ", ".join(m.rows[op]) or f"operation {op}"
 
 
-def _mode(c: Compiled, number: int) -> str:
-    """Return the states that take part most in a mode."""
-    size = np.abs(c.at_rest.modes[1][:, number])
-    return ", ".join(c.model.state_names[i] for i in np.argsort(-size, kind="stable")[:3])
+def _mode(c: Compiled, number: int) -> list[str]:
+    """Return the three states that take part most in a mode, by participation factor.
+
+    The factor is the product of right and left eigenvector: unlike either alone it does not depend on units.
+    """
+    part = np.abs(c.at_rest.modes[1][:, number] * c.at_rest.left[number])
+    return [c.model.state_names[i] for i in np.argsort(-part, kind="stable")[:3]]
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class CheckStable(ModelCheck):
         """Return the growing modes with the states that take part most."""
         return [
             self.found(
-                _mode(c, i),
+                ", ".join(_mode(c, i)),
                 "eigenvalue",
                 float(e.real),
                 "below 0 per h",
@@ -257,7 +260,7 @@ class CheckZeroModes(ModelCheck):
         """Return the modes that neither grow nor fade."""
         advice = "a disturbance there neither grows nor fades; say why, or give it a way back"
         return [
-            self.found(_mode(c, i), "eigenvalue", float(e.real), "below 0 per h", advice)
+            self.found(", ".join(_mode(c, i)), "eigenvalue", float(e.real), "below 0 per h", advice)
             for i, e in enumerate(c.at_rest.modes[0])
             if abs(e.real) <= ZERO
         ]
@@ -276,12 +279,11 @@ class CheckSlowModes(ModelCheck):
         found: dict[str, Finding] = {}
         for i, e in enumerate(c.at_rest.modes[0]):
             if -SLOW < e.real < -ZERO:
-                lead = int(np.abs(c.at_rest.modes[1][:, i]).argmax())
-                kind = c.model.state_names[lead].split("@")[0]
-                message = f"fades in {-1.0 / e.real / 8760.0:.3g} years; mostly {_mode(c, i)}"
-                found.setdefault(
-                    kind, self.found(kind, "eigenvalue", float(e.real), f"below {-SLOW:.2g} per h", message)
-                )
+                leads = _mode(c, i)
+                kind = c.groups[c.model.state_names.index(leads[0])] or leads[0].split(".")[0]
+                message = f"fades in {-1.0 / e.real / 8760.0:.3g} years; mostly {', '.join(leads)}"
+                allowed = f"below {-SLOW:.2g} per h"
+                found.setdefault(kind, self.found(kind, "eigenvalue", float(e.real), allowed, message))
         return list(found.values())
 
 
@@ -431,7 +433,7 @@ class CheckSignalsAnswered(ModelCheck):
                 "a signal that regulates something",
                 _only_with(k, f"signal.{s.id}"),
                 file=k.origin.get(("signals", s.id), MODEL),
-            )  # fmt: skip
+            )
             for s in k.signals
             if f"signal.{s.id}" in c.idle
         ]
@@ -455,7 +457,7 @@ class CheckNodesDrive(ModelCheck):
                 "a node that regulates something",
                 _only_with(k, f"node.{n.cell}.{n.id}"),
                 file=k.origin.get(("nodes", f"{n.cell}.{n.id}"), MODEL),
-            )  # fmt: skip
+            )
             for n in k.nodes
             if f"node.{n.cell}.{n.id}" in c.idle
         ]

@@ -127,7 +127,15 @@ class CompiledModel:
         h = hashlib.sha256()
         for names in (self.state_names, self.slot_names, self.param_names):
             h.update("\n".join(names).encode())
-        for ints in (self.law, self.input_start, self.inputs, self.argument_start, self.arguments, self.flux_start, self.flux):
+        for ints in (
+            self.law,
+            self.input_start,
+            self.inputs,
+            self.argument_start,
+            self.arguments,
+            self.flux_start,
+            self.flux,
+        ):
             h.update(np.ascontiguousarray(ints, dtype="<i8").tobytes())
         for floats in (self.params, self.coefficient):
             h.update(",".join(f"{v:.12g}" for v in floats).encode())

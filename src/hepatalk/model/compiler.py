@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hepatalk.errors import KnowledgeError, ModelError, UnknownNameError, nearest, unknown
+from hepatalk.errors import KnowledgeError, ModelError, nearest, unknown
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
@@ -93,6 +93,7 @@ class _Compiler:
     secretions: dict[str, list[tuple[str, Secretes]]] = field(default_factory=lambda: defaultdict(list))
     statements: dict[str, list[Statement]] = field(default_factory=lambda: defaultdict(list))
     stores: dict[str, str] = field(default_factory=dict)
+    carried: set[str] = field(default_factory=set)
     carriers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     # ------------------------------------------------------------------------------------------------ whole
@@ -112,6 +113,7 @@ class _Compiler:
         self._write_cells()
         physics.write_failure(self)
         self.gates.check_all_used()
+        self._check_carriers()
         return self._freeze()
 
     def _apply_hypotheses(self) -> None:
@@ -129,11 +131,24 @@ class _Compiler:
         for name, value in self.overrides.items():
             if name not in self.knowledge.parameter:
                 raise unknown("parameter", name, self.knowledge.parameter, "see 'hepatalk list parameters'")
+            if name.startswith("body."):
+                raise ModelError(
+                    f"parameter {name!r} is the condition of an animal, not of the model; allowed: a change in a "
+                    "schedule (scale_demand, scale_inflow, set_parameter); put it there"
+                )
             if not math.isfinite(value):
                 raise ModelError(f"parameter {name!r}: value {value!r}; allowed: a finite number; correct the value")
         for row in self.silenced:
             if row not in self.knowledge.interaction:
                 raise unknown("interaction", row, self.knowledge.interaction, "see 'hepatalk list interactions'")
+
+    def _check_carriers(self) -> None:
+        for target, rows in self.carriers.items():
+            if target not in self.carried:
+                near = ", ".join(nearest(target, sorted(self.carried)))
+                raise KnowledgeError(
+                    f"row {min(rows)}: 'carries' target {target!r} is nothing the model has; nearest: {near}; correct the target"
+                )
 
     # ------------------------------------------------------------------------------------------- parameters
 
@@ -142,7 +157,9 @@ class _Compiler:
         record = self.knowledge.parameter.get(name)
         if record is None:
             known = list(self.knowledge.parameter)
-            raise KnowledgeError(f"parameter {name!r} has no record; nearest: {', '.join(nearest(name, known))}; add it under parameters/")
+            raise KnowledgeError(
+                f"parameter {name!r} has no record; nearest: {', '.join(nearest(name, known))}; add it under parameters/"
+            )
         number: float | tuple[float, float, float] = record.value
         if record.species and self.species in record.species:
             number = record.species[self.species]
@@ -168,7 +185,9 @@ class _Compiler:
         chosen = set(self.hypotheses)
         for row in self.knowledge.interactions:
             account = row.account
-            if isinstance(account, AccountTerms) or (isinstance(account, AccountAlternative) and account.hypothesis in chosen):
+            if isinstance(account, AccountTerms) or (
+                isinstance(account, AccountAlternative) and account.hypothesis in chosen
+            ):
                 for term in account.terms:
                     self._gather(row.id, term)
         for name in self.hypotheses:
@@ -179,6 +198,12 @@ class _Compiler:
     def _gather(self, row: str, term: Secretes | Regulates | Carries | Stores) -> None:
         match term:
             case Secretes():
+                for other, earlier in self.secretions[term.signal]:
+                    if (earlier.cell, earlier.state) == (term.cell, term.state):
+                        raise KnowledgeError(
+                            f"row {row}: {term.cell} is a source of {term.signal} already, by row {other}; "
+                            "allowed: one row per source; merge the two"
+                        )
                 self.secretions[term.signal].append((row, term))
             case Regulates():
                 self.statements[term.target].append(Statement(row, term, row in self.silenced))
@@ -189,6 +214,7 @@ class _Compiler:
 
     def rows_of(self, target: str) -> set[str]:
         """Return the rows that a process or physical law carries."""
+        self.carried.add(target)
         return self.carriers.get(target, set())
 
     # ---------------------------------------------------------------------------------------------- activities
@@ -198,7 +224,9 @@ class _Compiler:
         if family is not None:
             record = self.knowledge.family.get(family)
             if record is None:
-                raise KnowledgeError(f"{name}: family {family!r} is unknown; nearest: {', '.join(nearest(family, list(self.knowledge.family)))}; correct it")
+                raise KnowledgeError(
+                    f"{name}: family {family!r} is unknown; nearest: {', '.join(nearest(family, list(self.knowledge.family)))}; correct it"
+                )
             genes = record.genes
             shares = record.shares or tuple(1.0 / len(genes) for _ in genes)
         else:
@@ -207,7 +235,9 @@ class _Compiler:
         for gene, share in zip(genes, shares, strict=True):
             entry = self.knowledge.gene.get(gene)
             if entry is None:
-                raise KnowledgeError(f"{name}: gene {gene!r} is unknown; nearest: {', '.join(nearest(gene, list(self.knowledge.gene)))}; correct it")
+                raise KnowledgeError(
+                    f"{name}: gene {gene!r} is unknown; nearest: {', '.join(nearest(gene, list(self.knowledge.gene)))}; correct it"
+                )
             found = entry.symbols(self.species)
             for symbol in found:
                 symbols[symbol] += share / len(found)
@@ -247,7 +277,9 @@ class _Compiler:
             for zone in cell.zones:
                 here = []
                 for compartment, amount in zip(population.compartments, resting.distribution, strict=True):
-                    slot = self.tape.state(f"{cell.id}.{compartment.label(cell)}@{zone}", "fraction of healthy count", extensive=True)
+                    slot = self.tape.state(
+                        f"{cell.id}.{compartment.label(cell)}@{zone}", "fraction of healthy count", extensive=True
+                    )
                     self.rest_values[slot] = float(amount) * shares[zone - 1]
                     here.append(slot)
                 self.cells_at[cell.id, zone] = here
@@ -269,7 +301,9 @@ class _Compiler:
                 case _:
                     continue
             if not rates[process.id] >= 0:
-                raise ModelError(f"process {cell_id}.{process.id}: rate {rates[process.id]!r} per h; allowed: not negative; correct the parameter")
+                raise ModelError(
+                    f"process {cell_id}.{process.id}: rate {rates[process.id]!r} per h; allowed: not negative; correct the parameter"
+                )
         return rates
 
     def shares(self, cell: str, zone: int) -> float:
@@ -291,7 +325,9 @@ class _Compiler:
         chosen = population.select(word)
         here = self.cells_at[cell, zone]
         one, zero = self.tape.number(1.0), self.tape.number(0.0)
-        slot = self.tape.op(Law.LINEAR, [here[i] for i in chosen], [zero] + [one] * len(chosen), name=f"{cell}.{word}@{zone}")
+        slot = self.tape.op(
+            Law.LINEAR, [here[i] for i in chosen], [zero] + [one] * len(chosen), name=f"{cell}.{word}@{zone}"
+        )
         return slot, float(resting.distribution[chosen].sum()) * self.shares(cell, zone)
 
     # -------------------------------------------------------------------------------------------- regulators
@@ -308,13 +344,23 @@ class _Compiler:
         elif parts[0] == "state" and len(parts) == 3 and parts[1] in self.populations:
             chosen, _ = self.selected(parts[1], parts[2], zone)
             total = self.slot(f"{parts[1]}.count@{zone}")
-            slot = self.tape.op(Law.RATIO, [chosen, total], [self.tape.number(1.0), self.tape.number(1e-9)], name=f"{name}@{zone}")
+            slot = self.tape.op(
+                Law.RATIO, [chosen, total], [self.tape.number(1.0), self.tape.number(1e-9)], name=f"{name}@{zone}"
+            )
         else:
             slot = self.tape.find(f"{name}@{zone}")
             slot = self.tape.find(name) if slot is None else slot
         if slot is None:
-            known = sorted({n.split("@")[0].replace("free.", "signal.") for n in [*self.tape.state_names, *self.tape.op_names] if n})
-            raise KnowledgeError(f"regulator {name!r} is nothing that zone {zone} has; nearest: {', '.join(nearest(name, known))}; correct the term")
+            known = sorted(
+                {
+                    n.split("@")[0].replace("free.", "signal.")
+                    for n in [*self.tape.state_names, *self.tape.op_names]
+                    if n
+                }
+            )
+            raise KnowledgeError(
+                f"regulator {name!r} is nothing that zone {zone} has; nearest: {', '.join(nearest(name, known))}; correct the term"
+            )
         return slot
 
     # ----------------------------------------------------------------------------------------------- signals
@@ -330,7 +376,9 @@ class _Compiler:
                 self.tape.op(Law.PRODUCT, [slot], [free], name=f"free.{signal.id}{at}")
                 if signal.id in self.stores:
                     store = self.tape.state(f"store.{signal.id}{at}", "x healthy free amount", extensive=True)
-                    self.rest_values[store] = self.value(signal.store or "") * self._resting_level(signal)[(zone or 1) - 1]
+                    self.rest_values[store] = (
+                        self.value(signal.store or "") * self._resting_level(signal)[(zone or 1) - 1]
+                    )
 
     def _supply_profile(self, signal: Signal) -> tuple[float, float, float]:
         """Return the resting supply of a local signal per zone (mean 1 over the volume of the lobule)."""
@@ -377,7 +425,13 @@ class _Compiler:
             name=f"supply.{signal.id}", rows=[*signal.rows, *self.rows_of(f"supply.{signal.id}")],
         )  # fmt: skip
         remover = {"volume": "volume", "HEP": "capacity", "KC": "KC.total", "none": ""}[signal.cleared_by]
-        removed = t.op(Law.PRODUCT, [slot, *([self.slot(remover)] if remover else []), *self.gates.gate(f"clearance.{signal.id}", 2)], [k])
+        removed = t.op(
+            Law.PRODUCT,
+            [slot, *([self.slot(remover)] if remover else []), *self.gates.gate(f"clearance.{signal.id}", 2)],
+            [k],
+        )
+        if self.rows_of(f"supply.{signal.id}") & self.silenced:
+            return  # the signal stays at its resting level
         t.flux(slot, supply, 1.0)
         t.flux(slot, removed, -1.0)
         added = t.param(f"supply.{signal.id}", 0.0)
@@ -389,17 +443,35 @@ class _Compiler:
         slot = self.slot(f"signal.{signal.id}@{zone}")
         sources = self._sources(signal, zone)
         if not sources:
-            raise KnowledgeError(f"signal {signal.id!r} has no source; add a 'secretes' term to a row, or a blood_share to the signal")
+            raise KnowledgeError(
+                f"signal {signal.id!r} has no source; add a 'secretes' term to a row, or a blood_share to the signal"
+            )
         one = t.number(1.0)
-        supplied = t.op(Law.LINEAR, sources, [t.param(f"supply.{signal.id}", 0.0)] + [one] * len(sources), name=f"supply.{signal.id}@{zone}")
+        supplied = t.op(
+            Law.LINEAR,
+            sources,
+            [t.param(f"supply.{signal.id}", 0.0)] + [one] * len(sources),
+            name=f"supply.{signal.id}@{zone}",
+        )
         t.flux(slot, t.op(Law.PRODUCT, [supplied], [k]), 1.0)
         for target in (f"secretion.{signal.id}", f"clearance.{signal.id}", f"release.{signal.id}"):
             self.gates.ask(target)
-        t.flux(slot, t.op(Law.PRODUCT, [slot, *self.gates.gate(f"clearance.{signal.id}", zone)], [k], name=f"removal.{signal.id}@{zone}"), -1.0)
+        t.flux(
+            slot,
+            t.op(
+                Law.PRODUCT,
+                [slot, *self.gates.gate(f"clearance.{signal.id}", zone)],
+                [k],
+                name=f"removal.{signal.id}@{zone}",
+            ),
+            -1.0,
+        )
         if signal.mixing:
             m = self.p(signal.mixing)
             third = t.number(1.0 / 3.0)
-            mean = t.op(Law.LINEAR, [self.slot(f"signal.{signal.id}@{z}") for z in ZONES], [t.number(0.0), third, third, third])
+            mean = t.op(
+                Law.LINEAR, [self.slot(f"signal.{signal.id}@{z}") for z in ZONES], [t.number(0.0), third, third, third]
+            )
             mean = self.law(mean, f"mean.{signal.id}", f"mixing.{signal.id}", None)
             t.flux(slot, t.op(Law.PRODUCT, [mean], [m]), 1.0)
             t.flux(slot, t.op(Law.PRODUCT, [slot], [m]), -1.0)
@@ -409,7 +481,11 @@ class _Compiler:
     def _sources(self, signal: Signal, zone: int) -> list[Slot]:
         """Return one slot per source of a local signal: share x activity x gates x density of the releasing cells."""
         t = self.tape
-        terms = [(row, s) for row, s in self.secretions.get(signal.id, []) if zone in self.knowledge.cell[self._known_cell(row, s.cell)].zones]
+        terms = [
+            (row, s)
+            for row, s in self.secretions.get(signal.id, [])
+            if zone in self.knowledge.cell[self._known_cell(row, s.cell)].zones
+        ]
         weight = {id(s): self.value(s.share) for _, s in terms}
         blood = self.value(signal.blood_share) if signal.blood_share else 0.0
         total = sum(weight.values()) + blood
@@ -424,8 +500,12 @@ class _Compiler:
             target = f"secretion.{signal.id}.{term.cell}"
             self.gates.ask(target)
             factors = self.gates.gate(target, zone, also=[f"secretion.{signal.id}"])
-            activity = self._activity(f"activity.signal.{signal.id}@{term.cell}", term.cell, signal.genes, signal.family)
-            share = t.param(f"rest:share {signal.id} {term.cell}.{term.state or 'all'}@{zone}", supply * weight[id(term)] / total)
+            activity = self._activity(
+                f"activity.signal.{signal.id}@{term.cell}", term.cell, signal.genes, signal.family
+            )
+            share = t.param(
+                f"rest:share {signal.id} {term.cell}.{term.state or 'all'}@{zone}", supply * weight[id(term)] / total
+            )
             arguments = [share, *([activity] if activity is not None else [])]
             name = f"source.{signal.id}.{term.cell}.{term.state or 'all'}@{zone}"
             if row in self.silenced:
@@ -435,12 +515,21 @@ class _Compiler:
         if blood:
             share = t.param(f"rest:share {signal.id} blood@{zone}", supply * blood / total)
             factors = self.gates.gate(f"secretion.{signal.id}", zone)
-            slots.append(self.law(t.op(Law.PRODUCT, [self.slot("flow"), *factors], [share]), f"source.{signal.id}.blood", f"blood.{signal.id}", zone))
+            slots.append(
+                self.law(
+                    t.op(Law.PRODUCT, [self.slot("flow"), *factors], [share]),
+                    f"source.{signal.id}.blood",
+                    f"blood.{signal.id}",
+                    zone,
+                )
+            )
         return slots
 
     def _known_cell(self, row: str, cell: str) -> str:
         if cell not in self.knowledge.cell:
-            raise KnowledgeError(f"row {row}: cell {cell!r} is unknown; allowed: {', '.join(self.knowledge.cell)}; correct the term")
+            raise KnowledgeError(
+                f"row {row}: cell {cell!r} is unknown; allowed: {', '.join(self.knowledge.cell)}; correct the term"
+            )
         return cell
 
     def zone_volume(self, zone: int) -> float:
@@ -458,7 +547,7 @@ class _Compiler:
         size, release = self.value(signal.store or ""), self.value(signal.release or "")
         volume = self.slot(f"volume@{zone}")
         resting_volume = self.zone_volume(zone)
-        matrix = self.slot(f"free.ECM@{zone}")
+        matrix, free = self.slot(f"free.ECM@{zone}"), self.slot(f"free.{signal.id}@{zone}")
         factors = self.gates.gate(f"release.{signal.id}", zone)
         if self.rows_of(f"release.{signal.id}") & self.silenced:
             factors = []
@@ -469,7 +558,7 @@ class _Compiler:
         per_volume = t.op(Law.RATIO, [freed, volume], [t.number(resting_volume), t.number(1e-6)])
         # ECM is normalised to its healthy mean, which differs between zones only if the matrix had a profile.
         binding = t.param(f"rest:binding {signal.id}", size * release)
-        bound = t.op(Law.PRODUCT, [slot, matrix], [binding], name=f"binding.{signal.id}@{zone}", rows=[row])
+        bound = t.op(Law.PRODUCT, [free, matrix], [binding], name=f"binding.{signal.id}@{zone}", rows=[row])
         in_pool = t.op(Law.PRODUCT, [bound, volume], [t.number(1.0 / resting_volume)])
         t.flux(slot, per_volume, 1.0)
         t.flux(slot, bound, -1.0)
@@ -496,7 +585,9 @@ class _Compiler:
                 rows = self.rows_of(name)
                 if rows & self.silenced:
                     target = self.held(target, f"{name}@{zone}")
-                relax = self.tape.op(Law.RELAX, [target, slot], [ymax, self.p(node.tau)], name=f"relax.{name}@{zone}", rows=rows)
+                relax = self.tape.op(
+                    Law.RELAX, [target, slot], [ymax, self.p(node.tau)], name=f"relax.{name}@{zone}", rows=rows
+                )
                 self.tape.flux(slot, relax, 1.0)
                 self.node_relax[slot] = relax
 
@@ -507,13 +598,17 @@ class _Compiler:
             for zone in population.cell.zones:
                 self._write_population(cell, population, resting, zone)
 
-    def _process_rate(self, cell: str, process: Transition | Timed | Death | Influx | Growth, base: int, zone: int) -> Slot:
+    def _process_rate(
+        self, cell: str, process: Transition | Timed | Death | Influx | Growth, base: int, zone: int
+    ) -> Slot:
         name = f"process.{cell}.{process.id}"
         self.gates.ask(name)
         factors = self.gates.gate(name, zone)
         if self.rows_of(name) & self.silenced:
             factors = []
-        return self.tape.op(Law.PRODUCT, factors, [base], name=f"{name}@{zone}", rows=[*process.rows, *self.rows_of(name)])
+        return self.tape.op(
+            Law.PRODUCT, factors, [base], name=f"{name}@{zone}", rows=[*process.rows, *self.rows_of(name)]
+        )
 
     def _write_population(self, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
         t = self.tape
@@ -553,7 +648,9 @@ class _Compiler:
         t = self.tape
         self.gates.ask(f"binucleation.{cell}")
         base = t.param(f"rest:binucleation odds {cell}", probability / (1.0 - probability))
-        odds = t.op(Law.PRODUCT, self.gates.gate(f"binucleation.{cell}", zone), [base], name=f"binucleation.{cell}@{zone}")
+        odds = t.op(
+            Law.PRODUCT, self.gates.gate(f"binucleation.{cell}", zone), [base], name=f"binucleation.{cell}@{zone}"
+        )
         one = t.number(1.0)
         p = t.op(Law.HILL, [odds], [one, one])
         return t.op(Law.NOT, [p], [one]), p
@@ -562,13 +659,21 @@ class _Compiler:
         t = self.tape
         here, count = self.cells_at[cell, zone], self.slot(f"{cell}.count@{zone}")
         deaths = []
-        given = sum(self.value(p.rate) for p in population.cell.processes if isinstance(p, Death) and p.rate != "solved")
+        given = sum(
+            self.value(p.rate) for p in population.cell.processes if isinstance(p, Death) and p.rate != "solved"
+        )
         if given >= resting.death_rate:
-            raise ModelError(f"cell type {cell}: its stated death rates ({given:.3g} per h) exceed its healthy turnover ({resting.death_rate:.3g} per h); lower them")
+            raise ModelError(
+                f"cell type {cell}: its stated death rates ({given:.3g} per h) exceed its healthy turnover ({resting.death_rate:.3g} per h); lower them"
+            )
         self.death_rates[cell] = resting.death_rate
         for process in population.cell.processes:
             if isinstance(process, Death):
-                base = t.param(f"rest:death {cell}.{process.id}", resting.death_rate - given) if process.rate == "solved" else self.p(process.rate)
+                base = (
+                    t.param(f"rest:death {cell}.{process.id}", resting.death_rate - given)
+                    if process.rate == "solved"
+                    else self.p(process.rate)
+                )
                 deaths.append(self._process_rate(cell, process, base, zone))
             elif isinstance(process, Influx):
                 self._write_influx(cell, population, process, zone)
@@ -647,7 +752,9 @@ class _Compiler:
             for zone in population.cell.zones:
                 here = self.cells_at[cell, zone]
                 for i, c in enumerate(population.compartments):
-                    plain = replace(c, lineage=population.cell.lineages[0], generation=None if c.generation is None else 0)
+                    plain = replace(
+                        c, lineage=population.cell.lineages[0], generation=None if c.generation is None else 0
+                    )
                     if plain != c:
                         settled.append(here[i])
                         fresh.append(here[population.position[plain]])

@@ -46,13 +46,17 @@ class GateBuilder:
         factors: list[Slot] = []
         for s in self._on((target, *also)):
             if s.term.effect == "permits":
-                raise KnowledgeError(f"row {s.row}: 'permits' acts on nodes only, not on {s.term.target!r}; use 'activates' with a gate of its own")
+                raise KnowledgeError(
+                    f"row {s.row}: 'permits' acts on nodes only, not on {s.term.target!r}; use 'activates' with a gate of its own"
+                )
             if s.term.gain is None:
-                raise KnowledgeError(f"row {s.row}: term on {s.term.target!r}: field 'gain': value missing; allowed: a parameter name; add it")
+                raise KnowledgeError(
+                    f"row {s.row}: term on {s.term.target!r}: field 'gain': value missing; allowed: a parameter name; add it"
+                )
             if s.term.effect == "activates":
                 labels.setdefault(s.term.gate or "", []).append(s)
             else:
-                factors.append(self._sum(Law.BRAKE, [s], f"{target}:-{s.term.by}", zone))
+                factors.append(self._sum(Law.BRAKE, [s], f"{target}:-{s.term.by} {s.row}", zone))
         for label, group in labels.items():
             factors.append(self._sum(Law.GATE, group, f"{target}:{label}", zone))
         return factors
@@ -63,27 +67,53 @@ class GateBuilder:
         factors: list[Slot] = []
         for s in self._on((target,)):
             if s.term.weight is None:
-                raise KnowledgeError(f"row {s.row}: term on {target!r}: field 'weight': value missing; allowed: a parameter name; add it")
+                raise KnowledgeError(
+                    f"row {s.row}: term on {target!r}: field 'weight': value missing; allowed: a parameter name; add it"
+                )
             h = self.response(s, zone)
             w = self.parameter(s.term.weight)
             one = self.tape.number(1.0)
             if s.term.effect == "activates":
                 drive.append((h, w, s.row))
             elif s.term.effect == "inhibits":
-                factors.append(self.tape.op(Law.NOT, [h], [w], name=f"less.{target}:{s.term.by}@{zone}", rows=[s.row], input_rows=[s.row]))
+                factors.append(
+                    self.tape.op(
+                        Law.NOT, [h], [w], name=f"less.{target}:{s.term.by}@{zone}", rows=[s.row], input_rows=[s.row]
+                    )
+                )
             else:
                 lacking = self.tape.op(Law.NOT, [h], [one])
-                factors.append(self.tape.op(Law.NOT, [lacking], [w], name=f"needs.{target}:{s.term.by}@{zone}", rows=[s.row], input_rows=[s.row]))
+                factors.append(
+                    self.tape.op(
+                        Law.NOT,
+                        [lacking],
+                        [w],
+                        name=f"needs.{target}:{s.term.by}@{zone}",
+                        rows=[s.row],
+                        input_rows=[s.row],
+                    )
+                )
         if drive:
             rows = [r for *_, r in drive]
-            factors.append(self.tape.op(Law.ANY, [h for h, _, _ in drive], [w for _, w, _ in drive], name=f"drive.{target}@{zone}", rows=rows, input_rows=rows))
+            factors.append(
+                self.tape.op(
+                    Law.ANY,
+                    [h for h, _, _ in drive],
+                    [w for _, w, _ in drive],
+                    name=f"drive.{target}@{zone}",
+                    rows=rows,
+                    input_rows=rows,
+                )
+            )
         return self.tape.op(Law.PRODUCT, factors, [], name=f"target.{target}@{zone}")
 
     def response(self, s: Statement, zone: int) -> Slot:
         """Return the slot of the Hill response of one statement."""
         term = s.term
         if term.half is None or term.power is None:
-            raise KnowledgeError(f"row {s.row}: term on {term.target!r}: fields 'half' and 'power' need parameter names; add them")
+            raise KnowledgeError(
+                f"row {s.row}: term on {term.target!r}: fields 'half' and 'power' need parameter names; add them"
+            )
         between_nodes = term.by.startswith("node.") and term.target.startswith("node.")
         law = Law.NORMAL_HILL if between_nodes else Law.HILL
         arguments = [self.parameter(term.half), self.parameter(term.power)]
@@ -94,6 +124,11 @@ class GateBuilder:
             return self.tape.op(Law.CONSTANT, [live], [held], rows=[s.row])
         h = self.tape.op(law, [self.regulator(term.by, zone)], arguments, rows=[s.row])
         cell = _cell_of(term.target)
+        if term.needs and not cell:
+            raise KnowledgeError(
+                f"row {s.row}: term on {term.target!r}: field 'needs': value {list(term.needs)}; allowed: only on targets "
+                "of one cell type (process, node, secretion.SIGNAL.CELL); leave it out"
+            )
         scales = [a for gene in term.needs if (a := self.activity(gene, cell)) is not None]
         return self.tape.op(Law.PRODUCT, [h], scales, rows=[s.row]) if scales else h
 

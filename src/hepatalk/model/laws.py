@@ -114,16 +114,16 @@ def hill_slope(x: float, half: float, n: float) -> float:
 def normal_hill(x: float, half: float, n: float) -> float:
     """Return the normalised Hill function of Kraeutler et al. (2010): f(0)=0, f(half)=1/2, f(1)=1.
 
-    B = (half^n - 1) / (2 half^n - 1) and C^n = B - 1; needs half^n < 1/2. Constant 1 above x = 1.
+    C^n = half^n / (1 - 2 half^n) and B = 1 + C^n; needs half^n < 1/2. Constant 1 above x = 1.
     """
     if x <= 0.0:
         return 0.0
     if x >= 1.0:
         return 1.0
     kn = _raise_to(half, n)
-    b = (kn - 1.0) / (2.0 * kn - 1.0)
+    c = kn / (1.0 - 2.0 * kn)
     xn = _raise_to(x, n)
-    return b * xn / (b - 1.0 + xn)
+    return (1.0 + c) * xn / (c + xn)
 
 
 @njit(inline="always")
@@ -132,10 +132,10 @@ def normal_hill_slope(x: float, half: float, n: float) -> float:
     if x <= 0.0 or x >= 1.0:
         return 0.0
     kn = _raise_to(half, n)
-    b = (kn - 1.0) / (2.0 * kn - 1.0)
+    c = kn / (1.0 - 2.0 * kn)
     xn = _raise_to(x, n)
-    bottom = b - 1.0 + xn
-    return b * n * (xn / x) * (b - 1.0) / (bottom * bottom)
+    bottom = c + xn
+    return (1.0 + c) * n * (xn / x) * c / (bottom * bottom)
 
 
 @njit(inline="always")

@@ -28,34 +28,34 @@ def partials(law: Law, x: list[float], c: list[float]) -> list[float]:
     c : list of float
         Parameters, as `hepatalk.model.rest.apply_law` takes them.
     """
+    slopes = [0.0] * len(x)
     match law:
         case Law.LINEAR:
-            return c[1:]
+            slopes = c[1:]
         case Law.PRODUCT:
-            return [float(np.prod([*c, *x[:j], *x[j + 1 :]])) for j in range(len(x))]
+            slopes = [float(np.prod([*c, *x[:j], *x[j + 1 :]])) for j in range(len(x))]
         case Law.RATIO:
             bottom = max(x[1], c[1])
-            return [c[0] / bottom, -c[0] * x[0] / bottom**2 if x[1] > c[1] else 0.0]
+            slopes = [c[0] / bottom, -c[0] * x[0] / bottom**2 if x[1] > c[1] else 0.0]
         case Law.POWER:
-            return [c[0] * power_slope(x[0], c[1])]
+            slopes = [c[0] * power_slope(x[0], c[1])]
         case Law.HILL:
-            return [hill_slope(x[0], c[0], c[1])]
+            slopes = [hill_slope(x[0], c[0], c[1])]
         case Law.NORMAL_HILL:
-            return [normal_hill_slope(x[0], c[0], c[1])]
+            slopes = [normal_hill_slope(x[0], c[0], c[1])]
         case Law.GATE:
-            return [a / c[0] for a in c[1:]]
+            slopes = [a / c[0] for a in c[1:]]
         case Law.BRAKE:
             total = 1.0 + sum(a * h for a, h in zip(c[1:], x, strict=True))
-            return [-c[0] * a / total**2 for a in c[1:]]
+            slopes = [-c[0] * a / total**2 for a in c[1:]]
         case Law.ANY:
             left = [1.0 - w * v for w, v in zip(c, x, strict=True)]
-            return [w * float(np.prod([*left[:j], *left[j + 1 :]])) for j, w in enumerate(c)]
+            slopes = [w * float(np.prod([*left[:j], *left[j + 1 :]])) for j, w in enumerate(c)]
         case Law.NOT:
-            return [-c[0]]
+            slopes = [-c[0]]
         case Law.RELAX:
-            return [c[0] / c[1], -1.0 / c[1]]
-        case _:
-            return [0.0] * len(x)
+            slopes = [c[0] / c[1], -1.0 / c[1]]
+    return slopes
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,8 @@ class Linearised:
         eigenvalues, vectors = np.linalg.eig(self.jacobian)
         order = np.argsort(-eigenvalues.real)
         return eigenvalues[order].astype(np.complex128), vectors[:, order].astype(np.complex128)
+
+    @cached_property
+    def left(self) -> npt.NDArray[np.complex128]:
+        """Left eigenvectors in rows, (n_states, n_states); a pseudoinverse, as chains of equal stages have too few."""
+        return np.asarray(np.linalg.pinv(self.modes[1]), dtype=np.complex128)

@@ -49,14 +49,19 @@ def write(c: _Compiler) -> None:
     one, zero, tiny = t.number(1.0), t.number(0.0), t.number(1e-6)
     capacity = t.op(Law.LINEAR, [c.slot(f"HEP.mass@{z}") for z in ZONES], [zero, one, one, one], name="capacity")
     demand = t.op(Law.PRODUCT, [], [c.p("body.demand")], name="demand")
-    load = t.op(Law.RATIO, [demand, capacity], [one, t.number(1e-3)], name="load")
+    t.op(Law.RATIO, [demand, capacity], [one, t.number(1e-3)], name="load")
     t.op(Law.RATIO, [capacity, demand], [one, tiny], name="function")
-    inflow = _inflow(c, load)
+    inflow = _inflow(c)
     t.op(Law.LINEAR, [c.slot(f"KC.count@{z}") for z in ZONES], [zero, one, one, one], name="KC.total")
     c.gates.ask("physics.radius")
     volumes = []
     for z in ZONES:
-        per_sinusoid = t.op(Law.RATIO, [inflow, c.slot(f"LSEC.count@{z}")], [t.number(c.shares("LSEC", z)), t.number(1e-3)], name=f"sinusoid_flow@{z}")
+        per_sinusoid = t.op(
+            Law.RATIO,
+            [inflow, c.slot(f"LSEC.count@{z}")],
+            [t.number(c.shares("LSEC", z)), t.number(1e-3)],
+        )
+        per_sinusoid = c.law(per_sinusoid, "sinusoid_flow", "physics.sinusoid_flow", z)
         free_radius = t.op(Law.POWER, [per_sinusoid], [one, c.p("distension_exponent")])
         radius = t.op(Law.PRODUCT, [free_radius, *c.gates.gate("physics.radius", z)], [])
         radius = c.law(radius, "radius", "physics.radius", z)
@@ -66,7 +71,7 @@ def write(c: _Compiler) -> None:
         x = t.op(Law.RATIO, [c.slot(f"LSEC.count@{z}"), c.slot(f"HEP.mass@{z}")],
                  [t.number(c.shares("HEP", z) / c.shares("LSEC", z)), tiny])  # fmt: skip
         x = c.law(x, "vascular", "physics.vascular", z)
-        used = t.op(Law.HILL, [x], [c.p("oxygen_extraction"), one])
+        used = t.op(Law.HILL, [x], [t.number(c.value("oxygen_extraction")), one])
         level = c.profile("oxygen_profile")[z - 1] * (1.0 + c.value("oxygen_extraction"))
         c.law(t.op(Law.PRODUCT, [used], [t.number(level)]), "oxygen", "physics.oxygen", z)
         t.op(Law.RATIO, [c.slot(f"HEP.mass@{z}"), c.slot(f"HEP.count@{z}")], [one, tiny], name=f"size@{z}")
@@ -75,20 +80,29 @@ def write(c: _Compiler) -> None:
     for cell in c.knowledge.cells:
         for z in cell.zones:
             scale = t.number(resting_zone_volume(c, z) / c.shares(cell.id, z))
-            t.op(Law.RATIO, [c.slot(f"{cell.id}.count@{z}"), c.slot(f"volume@{z}")], [scale, tiny], name=f"density.{cell.id}@{z}")
+            t.op(
+                Law.RATIO,
+                [c.slot(f"{cell.id}.count@{z}"), c.slot(f"volume@{z}")],
+                [scale, tiny],
+                name=f"density.{cell.id}@{z}",
+            )
 
 
-def _inflow(c: _Compiler, load: int) -> int:
-    """Total portal inflow: what the body sends x (1 + response per unit of overload, part at once, part slowly)."""
+def _inflow(c: _Compiler) -> int:
+    """Total portal inflow: what the body sends x (1 + response to the share of function lost).
+
+    Part of the response comes at once, part slowly; the lost share stays below 1, so that inflow stays positive.
+    """
     t = c.tape
     slow = t.state("inflow_response", "x healthy inflow")
     c.rest_values[slow] = 0.0
-    overload = t.op(Law.LINEAR, [load], [t.number(-1.0), t.number(1.0)])
+    one = t.number(1.0)
+    lost = t.op(Law.LINEAR, [c.slot("function")], [one, t.number(-1.0)], name="lost_function")
     pace = t.param("rest:pace inflow_response", 1.0 / c.value("inflow_time"))
-    t.flux(slow, t.op(Law.PRODUCT, [overload], [pace, c.p("inflow_slow")]), 1.0)
+    t.flux(slow, t.op(Law.PRODUCT, [lost], [pace, c.p("inflow_slow")]), 1.0)
     t.flux(slow, t.op(Law.PRODUCT, [slow], [pace]), -1.0)
-    at_once = t.op(Law.PRODUCT, [overload], [c.p("inflow_fast")])
-    response = t.op(Law.LINEAR, [slow, at_once], [t.number(1.0), t.number(1.0), t.number(1.0)])
+    at_once = t.op(Law.PRODUCT, [lost], [c.p("inflow_fast")])
+    response = t.op(Law.LINEAR, [slow, at_once], [one, one, one])
     return t.op(Law.PRODUCT, [response], [c.p("body.inflow")], name="inflow")
 
 
@@ -100,7 +114,9 @@ def _zone_volume(c: _Compiler, z: int, radius: int) -> int:
             parts.append(c.slot(f"{cell.id}.{'mass' if cell.has_mass else 'count'}@{z}"))
             weights.append(c.p(cell.volume_share))
     lumen = t.op(Law.PRODUCT, [c.slot(f"LSEC.count@{z}"), radius, radius], [])
-    return t.op(Law.LINEAR, [*parts, lumen], [t.number(0.0), *weights, c.p("sinusoid_volume_share")], name=f"volume@{z}")
+    return t.op(
+        Law.LINEAR, [*parts, lumen], [t.number(0.0), *weights, c.p("sinusoid_volume_share")], name=f"volume@{z}"
+    )
 
 
 def write_failure(c: _Compiler) -> None:
@@ -113,7 +129,12 @@ def write_failure(c: _Compiler) -> None:
     critical = 1.0 / c.value("critical_function")
     deficit = t.state("deficit", "h")
     c.rest_values[deficit] = float(hill(1.0, critical, FAILURE_STEEPNESS)) / c.value("deficit_recovery")
-    short = t.op(Law.HILL, [c.slot("load")], [t.param("rest:critical load", critical), t.number(FAILURE_STEEPNESS)], name="shortfall")
+    short = t.op(
+        Law.HILL,
+        [c.slot("load")],
+        [t.param("rest:critical load", critical), t.number(FAILURE_STEEPNESS)],
+        name="shortfall",
+    )
     t.flux(deficit, short, 1.0)
     t.flux(deficit, t.op(Law.PRODUCT, [deficit], [c.p("deficit_recovery")]), -1.0)
     t.op(Law.PRODUCT, [], [c.p("lethal_deficit")], name="lethal_deficit")

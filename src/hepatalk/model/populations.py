@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from hepatalk.errors import ModelError
-from hepatalk.knowledge.records import CellType, Death, Influx, Timed, Transition
+from hepatalk.knowledge.records import CellType, Influx, Timed, Transition
 
 __all__ = ["GENERATIONS", "Compartment", "Population", "RestingPopulation", "influx_targets", "resting_population"]
 
@@ -143,7 +143,9 @@ class Population:
             chosen = [i for i, c in enumerate(self.compartments) if word in (c.state, c.lineage, c.nuclei)]
         if not chosen:
             allowed = sorted({w for c in self.compartments for w in (c.state, c.lineage, c.nuclei)} | {"cycling"})
-            raise ModelError(f"cell type {self.cell.id}: no state {word!r}; allowed: {', '.join(allowed)}; correct the term")
+            raise ModelError(
+                f"cell type {self.cell.id}: no state {word!r}; allowed: {', '.join(allowed)}; correct the term"
+            )
         return chosen
 
     @cached_property
@@ -155,7 +157,11 @@ class Population:
         """
         arriving = [p.lineage for p in self.cell.processes if isinstance(p, Influx) and p.lineage]
         lineage = arriving[0] if arriving else self.cell.lineages[0]
-        return [i for i, c in enumerate(self.compartments) if c.generation in (None, GENERATIONS - 1) and c.lineage == lineage]
+        return [
+            i
+            for i, c in enumerate(self.compartments)
+            if c.generation in (None, GENERATIONS - 1) and c.lineage == lineage
+        ]
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,9 @@ class RestingPopulation:
     binucleation: float
 
 
-def resting_population(population: Population, rate: dict[str, float], binucleate_share: float | None) -> RestingPopulation:
+def resting_population(
+    population: Population, rate: dict[str, float], binucleate_share: float | None
+) -> RestingPopulation:
     """Solve the death rate (and the binucleation probability) at which the healthy population stands still.
 
     Parameters
@@ -214,7 +222,9 @@ def resting_population(population: Population, rate: dict[str, float], binucleat
             return float(solve(q)[0][double].sum()) - binucleate_share
 
         if excess(0.0) > 0 or excess(0.999) < 0:
-            raise ModelError(f"cell type {population.cell.id}: no binucleation probability gives a binucleate share of {binucleate_share}")
+            raise ModelError(
+                f"cell type {population.cell.id}: no binucleation probability gives a binucleate share of {binucleate_share}"
+            )
         p = float(brentq(excess, 0.0, 0.999, xtol=1e-15, rtol=8.9e-16))
     shares, death = solve(p)
     full = np.zeros(len(population.compartments))
@@ -256,5 +266,7 @@ def _standing_still(
         d = float(brentq(total, low, growth + 10 * arrivals.sum() + 1e-3, xtol=1e-18, rtol=8.9e-16))
         n = np.linalg.solve(d * eye - a, arrivals)
     if d <= 0 or (n < -1e-12).any():
-        raise ModelError(f"cell type {cell}: its healthy population cannot stand still (turnover {d:.3g} per h); check its rates")
+        raise ModelError(
+            f"cell type {cell}: its healthy population cannot stand still (turnover {d:.3g} per h); check its rates"
+        )
     return n, d

@@ -123,7 +123,9 @@ def fill_resting_values(tape: Tape, rest: Floats, nodes: dict[int, int]) -> tupl
         if speed < TOLERANCE:
             break
     else:
-        raise ModelError(f"node {tape.state_names[fastest]!r} finds no resting activity (still moving by {speed:.2g}); weaken a feedback loop through it")
+        raise ModelError(
+            f"node {tape.state_names[fastest]!r} finds no resting activity (still moving by {speed:.2g}); weaken a feedback loop through it"
+        )
     evaluate_tape(tape, values, params, fill=True)
     return values[:n].copy(), params
 

@@ -55,7 +55,9 @@ class Tape:
             position = self._param[name]
             both_open = math.isnan(self.params[position]) and math.isnan(value)
             if self.params[position] != value and not both_open:
-                raise ModelError(f"parameter {name!r} has two values, {self.params[position]!r} and {value!r}; give them two names")
+                raise ModelError(
+                    f"parameter {name!r} has two values, {self.params[position]!r} and {value!r}; give them two names"
+                )
             return position
         self._param[name] = len(self.params)
         self.param_names.append(name)
@@ -113,7 +115,9 @@ class Tape:
         """Return the final index of a slot: states first, operations after them."""
         return slot if slot >= 0 else len(self.state_names) - slot - 1
 
-    def flat(self, lists: Sequence[Sequence[int]], *, slots: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def flat(
+        self, lists: Sequence[Sequence[int]], *, slots: bool
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return (start, values) of a list of lists, with slots settled."""
         start = np.zeros(len(lists) + 1, dtype=np.int64)
         start[1:] = np.cumsum([len(x) for x in lists])

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.jacobian import Sparsity, sparsity_of
 from hepatalk.engines.population.kernels import derivative, evaluate, jacobian
-from hepatalk.errors import EngineError
+from hepatalk.errors import EngineError, nearest
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
@@ -34,6 +34,10 @@ FIRST_STEP_H = 1e-6
 #: A state below this many absolute tolerances is an error: sound runs reach about -1 of them.
 NEGATIVE_LIMIT = 100.0
 MAX_STEPS_PER_OUTPUT = 100_000
+#: Times closer than this are the same time.
+SAME_TIME_H = 1e-9
+#: Fastest movement (per h) of any state of a healthy liver that is rounding and not drift.
+REST_TOLERANCE = 1e-9
 
 
 @dataclass
@@ -60,6 +64,7 @@ class System:
         self._values = np.zeros(m.n_states + m.n_ops)
         self._gradient = np.zeros(self.sparsity.n_gradient)
         self._tape = (m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
+        self.lethal = m.param_index.get("lethal_deficit", 0)
 
     def values(self, y: Floats) -> Floats:
         """Return all slots at a state, (n_states + n_ops,); a view that the next call overwrites."""
@@ -72,6 +77,15 @@ class System:
         del t
         self.calls += 1
         derivative(yp, self.values(y), self.model.flux_start, self.model.flux, self.model.coefficient)
+
+    def death(self, t: float, y: Floats, margin: Floats) -> None:
+        """Fill ``margin`` with what is left before the accumulated shortfall of function is lethal; 1 without one."""
+        del t
+        index = self.model.slot_index
+        if "deficit" not in index:
+            margin[0] = 1.0
+            return
+        margin[0] = self.params[self.lethal] - y[index["deficit"]]
 
     def jac(self, t: float, y: Floats, yp: Floats, entries: Floats) -> None:
         """Fill ``entries`` with the Jacobian's nonzero entries in compressed-column order."""
@@ -118,9 +132,10 @@ class PopulationEngine:
         time_h: Floats,
         *,
         lead_in: Sequence[Change] = (),
+        start: Floats | None = None,
         progress: Progress | None = None,
     ) -> Course:
-        """Run a model from its healthy state.
+        """Run a model, from its healthy state unless told otherwise.
 
         Parameters
         ----------
@@ -131,6 +146,8 @@ class PopulationEngine:
             Strictly increasing from 0.
         lead_in : sequence of Change
             Changes before time zero (knock-outs), at negative times.
+        start : (n_states,) float array, optional
+            The state to start from; the healthy one when omitted, which is verified first.
         progress : callable, optional
             Told the fraction done.
 
@@ -141,72 +158,75 @@ class PopulationEngine:
         Raises
         ------
         EngineError
-            If the solver fails, or a state becomes negative or not finite; names state, time and term.
+            If the healthy state does not stand still, the solver fails, or a state becomes negative or not finite;
+            names state, time and term.
         """
         system = self.system(model)
-        y = model.rest.copy()
+        self._verify_rest(system)
+        y = (model.rest if start is None else np.asarray(start, dtype=np.float64)).copy()
         died: float | None = None
         if lead_in:
-            start = min(c.at_h for c in lead_in)
-            early = np.linspace(start, 0.0, 169)
-            y, found, _ = self._march(system, y, list(lead_in), early, None)
-            died = found
+            before = min(c.at_h for c in lead_in)
+            y, died, _ = self._march(system, y, list(lead_in), np.array([before, 0.0]), None)
         y = relabelled(model, y)
-        y_end, found, course = self._march(system, y, list(changes), time_h, progress)
-        del y_end
-        died = died if died is not None else found
-        states, sets, which = course
+        _, found, (states, sets, which) = self._march(system, y, list(changes), time_h, progress)
+        died = found if died is None else died
         if died is not None:
             states = hold_after_death(states, time_h, died)
         return Course(np.asarray(time_h), states, np.array(sets), which, died)
+
+    def _verify_rest(self, system: System) -> None:
+        """Raise if the healthy state of a model moves."""
+        yp = np.empty(system.model.n_states)
+        system.rhs(0.0, system.model.rest, yp)
+        worst = int(np.abs(yp).argmax())
+        if not np.abs(yp[worst]) <= REST_TOLERANCE:
+            raise EngineError(
+                f"the healthy state does not stand still: {system.model.state_names[worst]!r} moves by {yp[worst]:.3g} per h; "
+                "allowed: nothing moves; undo the last change of a parameter or record"
+            )
 
     def _march(
         self, system: System, y: Floats, changes: list[Change], times: Floats, progress: Progress | None
     ) -> tuple[Floats, float | None, tuple[Floats, list[Floats], npt.NDArray[np.int64]]]:
         """Solve piece by piece between changes; outputs at a change's time are those just after it."""
-        model = system.model
-        states = np.empty((len(times), model.n_states))
+        states = np.empty((len(times), system.model.n_states))
         which = np.zeros(len(times), dtype=np.int64)
         sets: list[Floats] = []
         pending = sorted(changes, key=lambda c: c.at_h)
         now, end = float(times[0]), float(times[-1])
         died: float | None = None
-        lethal = model.slot_index.get("lethal_deficit")
-        deficit = model.slot_index.get("deficit")
         while True:
-            while pending and pending[0].at_h <= now + 1e-9:
+            while pending and pending[0].at_h <= now + SAME_TIME_H:
                 y = apply_change(system, y, pending.pop(0))
             sets.append(system.params.copy())
             stop = min(pending[0].at_h, end) if pending else end
-            inside = np.flatnonzero((times >= now - 1e-9) & (times <= stop + 1e-9))
+            inside = np.flatnonzero((times >= now - SAME_TIME_H) & (times <= stop + SAME_TIME_H))
             wanted = times[inside]
-            grid = np.unique(np.concatenate([[now], wanted[wanted > now + 1e-9], [stop]]))
+            grid = np.unique(np.concatenate([[now], wanted[wanted > now + SAME_TIME_H], [stop]]))
+            found = None
+            course = y[None, :]
             if len(grid) > 1:
-                course = self._solve(system, y, grid)
+                course, found = self._solve(system, y, grid)
                 y = course[-1].copy()
-            else:
-                course = y[None, :]
-            states[inside] = course[np.clip(np.searchsorted(grid, wanted - 1e-9), 0, len(grid) - 1)]
+            states[inside] = course[np.clip(np.searchsorted(grid, wanted - SAME_TIME_H), 0, len(grid) - 1)]
             which[inside] = len(sets) - 1
-            if died is None and lethal is not None and deficit is not None:
-                limit = float(system.values(y)[lethal])
-                over = np.flatnonzero(course[:, deficit] >= limit)
-                died = float(grid[over[0]]) if len(over) else None
+            died = found if died is None else died
             if progress is not None and end > 0:
                 progress(max(0.0, stop / end))
-            if stop >= end - 1e-9:
+            if stop >= end - SAME_TIME_H:
                 break
             now = stop
         return y, died, (states, sets, which)
 
     # ------------------------------------------------------------------------------------------- solvers
 
-    def _solve(self, system: System, y: Floats, grid: Floats) -> Floats:
-        """Return the course on a grid of times, (n_times, n_states), or raise."""
+    def _solve(self, system: System, y: Floats, grid: Floats) -> tuple[Floats, float | None]:
+        """Return the course on a grid of times, (n_times, n_states), and the time of death if there was one."""
         self._try_first(system, y, float(grid[0]))
-        course = self._cvode(system, y, grid) if self.solver == "cvode" else self._lsoda(system, y, grid)
+        course, died = self._cvode(system, y, grid) if self.solver == "cvode" else self._lsoda(system, y, grid)
         self._check(system, course, grid)
-        return course
+        return course, died
 
     def _try_first(self, system: System, y: Floats, t: float) -> None:
         """Evaluate both callbacks before the solver does: it cannot survive an error in its first call."""
@@ -215,49 +235,92 @@ class PopulationEngine:
         system.jac(t, y, yp, entries)
         for name, array in (("derivative", yp), ("Jacobian", entries)):
             if not np.isfinite(array).all():
-                raise EngineError(f"the {name} is not finite at {t:g} h: {self._blame(system, y)}; check the parameters set")
+                raise EngineError(
+                    f"the {name} is not finite at {t:g} h: {self._blame(system, y)}; check the parameters set"
+                )
 
-    def _cvode(self, system: System, y: Floats, grid: Floats) -> Floats:
+    def _cvode(self, system: System, y: Floats, grid: Floats) -> tuple[Floats, float | None]:
+        # Idle OpenMP threads of the solver library would otherwise spin and slow whatever else the machine does.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from sksundae.cvode import CVODE
 
+        def death(t: float, x: Floats, margin: Floats) -> None:
+            # A function of its own: scikit-sundae sets attributes on it, which a method does not take.
+            system.death(t, x, margin)
+
+        died: float | None = None
         with warnings.catch_warnings():
             # The pattern is needed beside the Jacobian; scikit-sundae 1.2 warns that it will not build one from it.
             warnings.filterwarnings("ignore", message="Custom sparse Jacobian approximation", category=UserWarning)
             solver = CVODE(
-                system.rhs, jacfn=system.jac, sparsity=system.sparsity.pattern, linsolver="sparse",
-                rtol=self.rtol, atol=self.atol, first_step=FIRST_STEP_H, max_num_steps=MAX_STEPS_PER_OUTPUT,
-            )  # fmt: skip
+                system.rhs,
+                jacfn=system.jac,
+                sparsity=system.sparsity.pattern,
+                linsolver="sparse",
+                rtol=self.rtol,
+                atol=self.atol,
+                first_step=FIRST_STEP_H,
+                max_num_steps=MAX_STEPS_PER_OUTPUT,
+                eventsfn=death,
+                num_events=1,
+            )
         course = np.empty((len(grid), len(y)))
         course[0] = y
         with quiet_stderr() as said:
             solver.init_step(float(grid[0]), y)
             for i in range(1, len(grid)):
                 result = solver.step(float(grid[i]), tstop=float(grid[-1]))
-                if not result.success or abs(result.t - grid[i]) > 1e-6:
-                    raise EngineError(f"the solver stopped at {float(result.t):.4g} h of {grid[-1]:g} h: {result.message}; {self._blame(system, np.asarray(result.y))}; {said()}")
+                while result.success and float(result.t) < grid[i] - SAME_TIME_H:
+                    # The solver has stopped at the moment of death; it goes on so that every readout stays finite.
+                    died = float(result.t) if died is None else died
+                    result = solver.step(float(grid[i]), tstop=float(grid[-1]))
+                if not result.success:
+                    raise EngineError(
+                        f"the solver stopped at {float(result.t):.4g} h of {grid[-1]:g} h: {result.message}; "
+                        f"{self._blame(system, np.asarray(result.y))}; {said()}"
+                    )
                 course[i] = result.y
-        return course
+        return course, died
 
-    def _lsoda(self, system: System, y: Floats, grid: Floats) -> Floats:
+    def _lsoda(self, system: System, y: Floats, grid: Floats) -> tuple[Floats, float | None]:
         from scipy.integrate import solve_ivp
 
-        yp = np.empty_like(y)
+        yp, margin = np.empty_like(y), np.empty(1)
 
         def f(t: float, x: Floats) -> Floats:
             system.rhs(t, x, yp)
             return yp.copy()
 
-        result: Any = solve_ivp(f, (float(grid[0]), float(grid[-1])), y, method="LSODA", t_eval=grid, rtol=self.rtol, atol=self.atol, first_step=FIRST_STEP_H)
+        def death(t: float, x: Floats) -> float:
+            system.death(t, x, margin)
+            return float(margin[0])
+
+        result: Any = solve_ivp(
+            f,
+            (float(grid[0]), float(grid[-1])),
+            y,
+            method="LSODA",
+            t_eval=grid,
+            rtol=self.rtol,
+            atol=self.atol,
+            first_step=FIRST_STEP_H,
+            events=death,
+        )
         if not result.success:
-            raise EngineError(f"the solver stopped at {result.t[-1]:.4g} h: {result.message}; try the default solver")
-        return np.ascontiguousarray(result.y.T)
+            raise EngineError(
+                f"the solver stopped at {result.t[-1]:.4g} h: {result.message}; try the default solver"
+            )
+        crossings = result.t_events[0]
+        return np.ascontiguousarray(result.y.T), float(crossings[0]) if len(crossings) else None
 
     # --------------------------------------------------------------------------------------------- checks
 
     def _check(self, system: System, course: Floats, grid: Floats) -> None:
         if not np.isfinite(course).all():
             i, j = np.argwhere(~np.isfinite(course))[0]
-            raise EngineError(f"state {system.model.state_names[j]!r} is not finite at {grid[i]:g} h; {self._blame(system, course[max(i - 1, 0)])}")
+            raise EngineError(
+                f"state {system.model.state_names[j]!r} is not finite at {grid[i]:g} h; {self._blame(system, course[max(i - 1, 0)])}"
+            )
         low = course.min(axis=0)
         j = int(low.argmin())
         # inflow_response is a deviation and may be negative; every other state is an amount.
@@ -316,9 +379,16 @@ def apply_change(system: System, y: Floats, change: Change) -> Floats:
             return np.where(m.extensive, y * change.value, y)
         case "scale_state":
             out = y.copy()
-            chosen = [i for i, n in enumerate(m.state_names) if n == change.target or n.split("@")[0] == change.target or n.startswith(change.target + ".")]
+            chosen = [
+                i
+                for i, name in enumerate(m.state_names)
+                if change.target in (name, name.split("@")[0]) or name.startswith(change.target + ".")
+            ]
             if not chosen:
-                m.position(change.target)
+                known = [n for n in m.groups if n.count(".") <= 1]
+                raise EngineError(
+                    f"unknown state {change.target!r}; nearest: {', '.join(nearest(change.target, known))}; correct the schedule"
+                )
             out[chosen] *= change.value
             return out
         case "set_parameter":

@@ -78,7 +78,15 @@ def sparsity_of(model: CompiledModel) -> Sparsity:
     entry_start = np.zeros(len(sizes) + 1, dtype=np.int64)
     entry_start[1:] = np.cumsum(sizes)
     flat = np.concatenate(scatter) if scatter else np.zeros(0, dtype=np.int64)
-    return Sparsity(pattern, gradient_start, int(gradient_start[-1]), scatter_start, flat.astype(np.int64), entry_start, entry.astype(np.int64))
+    return Sparsity(
+        pattern,
+        gradient_start,
+        int(gradient_start[-1]),
+        scatter_start,
+        flat.astype(np.int64),
+        entry_start,
+        entry.astype(np.int64),
+    )
 
 
 def _union(parts: list[Ints]) -> Ints:

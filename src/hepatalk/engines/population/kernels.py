@@ -132,7 +132,17 @@ def evaluate_many(
 
 @njit(cache=True, nogil=True)
 def _partials(
-    partial: Floats, values: Floats, params: Floats, which: int, i0: int, i1: int, inputs: Ints, a0: int, a1: int, args: Ints, value: float
+    partial: Floats,
+    values: Floats,
+    params: Floats,
+    which: int,
+    i0: int,
+    i1: int,
+    inputs: Ints,
+    a0: int,
+    a1: int,
+    args: Ints,
+    value: float,
 ) -> None:
     """Fill ``partial[j - i0]`` with the derivative of one operation by its j-th input."""
     if which == PRODUCT:

@@ -1,0 +1,287 @@
+"""The folder that ``run --out`` writes: result, experiment, report, figures and table, whole or not at all.
+
+Everything is made in a hidden folder inside the result's folder. Then the result is saved (see
+`hepatalk.results.store`), and the other files change places with the old ones, with Ctrl-C held back. A failure before
+that leaves what the folder held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hepatalk.cli.console import uninterrupted
+from hepatalk.errors import HepatalkError, OutputError, ResultError, shown
+
+if TYPE_CHECKING:
+    from hepatalk.experiments.experiment import Experiment
+    from hepatalk.experiments.run import Run
+    from hepatalk.knowledge.load import Knowledge
+    from hepatalk.results.result import Result
+
+__all__ = [
+    "EXPERIMENT",
+    "FIGURES",
+    "REPORT",
+    "TABLE",
+    "check_writable",
+    "experiment_text",
+    "load_saved",
+    "replace_file",
+    "run_again",
+    "write_run",
+]
+
+EXPERIMENT, REPORT, TABLE, FIGURES = "experiment.yaml", "report.html", "table.csv", "figures"
+_OURS = (EXPERIMENT, REPORT, TABLE, FIGURES)
+_RECORD = "provenance.json"
+_STAGE = ".hepatalk-files-"
+#: A hidden folder that nobody has touched for this long belongs to a run that was killed.
+_ABANDONED_S = 3600.0
+
+
+# --- before the run ------------------------------------------------------------------------------------------------
+
+
+def check_writable(directory: Path) -> None:
+    """Refuse a folder that cannot be written, before an experiment is run for it.
+
+    Parameters
+    ----------
+    directory : Path
+        It need not exist; nothing is left behind.
+
+    Raises
+    ------
+    OutputError
+        If a file is in the way, the folder refuses, or it holds files of our names that are not ours.
+    """
+    with _told(directory):
+        folder = directory.absolute()
+        while not os.path.lexists(folder) and folder.parent != folder:
+            folder = folder.parent
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        with tempfile.TemporaryDirectory(prefix=_STAGE, dir=folder):
+            pass
+    _refuse_foreign(directory)
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Refuse to replace somebody's own files that happen to bear our names."""
+    present = [name for name in _OURS if os.path.lexists(directory / name)]
+    if present and not _is_result(directory):
+        raise OutputError(
+            f"{shown(str(directory))} holds {' and '.join(present)}, but no hepatalk result, and is left as it is; "
+            "choose another folder with --out, or move those files away"
+        )
+
+
+def _is_result(directory: Path) -> bool:
+    try:
+        record = json.loads((directory / _RECORD).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and str(record.get("format", "")).startswith("hepatalk")
+
+
+@contextlib.contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        where, elsewhere = shown(str(directory)), "choose another folder with --out"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        in_the_way = error.errno in (errno.ENOTDIR, errno.EEXIST)
+        if full:
+            raise OutputError(f"no space left on the disk of {where}; free some space, or {elsewhere}") from error
+        if in_the_way:
+            raise OutputError(f"cannot make the folder {where}: a file is in its way; {elsewhere}") from error
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write into {where}: {reason}; change its permissions, or {elsewhere}") from error
+
+
+# --- after the run -------------------------------------------------------------------------------------------------
+
+
+def write_run(run: Run, directory: Path, knowledge: Knowledge) -> Path:
+    """Write a run with its report into a folder; a run that it holds is replaced.
+
+    Parameters
+    ----------
+    run : Run
+    directory : Path
+        Made if it does not exist.
+    knowledge : Knowledge
+        For the citations of the report.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    OutputError
+        If anything cannot be written; what the folder held is still there, and nothing half-written beside it.
+    """
+    from hepatalk.plots import save_figures
+    from hepatalk.plots.view import view_of
+    from hepatalk.report import write_report
+    from hepatalk.results.store import save_result
+
+    with _told(directory), _staged(directory) as stage:
+        _refuse_foreign(directory)
+        (stage / EXPERIMENT).write_text(experiment_text(run.experiment, run.result), encoding="utf-8")
+        _write_table(stage / TABLE, run.result)
+        (stage / FIGURES).mkdir()
+        view = view_of(run, knowledge)  # gathered once for figures and report
+        save_figures(run, stage / FIGURES, view=view)
+        write_report(run, stage / REPORT, knowledge, view=view)
+        save_result(run.result, directory)
+        with uninterrupted():
+            for name in _OURS:
+                _swap(stage, directory, name)
+    return directory / REPORT
+
+
+@contextlib.contextmanager
+def _staged(directory: Path) -> Iterator[Path]:
+    """Make a hidden folder inside a folder, and remove it, and all folders made for it that stay empty."""
+    made = []
+    folder = directory.absolute()
+    while not os.path.lexists(folder):
+        made.append(folder)
+        folder = folder.parent
+    stage: Path | None = None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _sweep(directory)
+        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=directory))
+        yield stage
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the innermost that is not empty ends this
+            for folder in made:
+                folder.rmdir()
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed runs left."""
+    for leftover in directory.glob(f"{_STAGE}*"):
+        if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _swap(stage: Path, directory: Path, name: str) -> None:
+    """Put a new file or folder in the place of the old one, which goes to the hidden folder."""
+    if (directory / name).is_dir() and not (directory / name).is_symlink():
+        (directory / name).rename(stage / f"old-{name}")
+    (stage / name).replace(directory / name)
+
+
+def _write_table(path: Path, result: Result) -> None:
+    """Write every readout over time as CSV, with the unit in the heading."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["time [h]", *(f"{name} [{result.unit(name)}]" for name in result.names)])
+        columns = [result.time_h, *(result.readout(name) for name in result.names)]
+        rows.writerows([f"{value:.9g}" for value in row] for row in zip(*columns, strict=True))
+
+
+def experiment_text(experiment: Experiment, result: Result | None = None) -> str:
+    """Return an experiment as a YAML file that `hepatalk run` reads back to the same experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Items of the schedule at or after its end never happen and are left out: a file may not hold them.
+    result : Result, optional
+        Names where the experiment came from, in a comment.
+    """
+    import yaml
+
+    lasting = tuple(item for item in experiment.schedule if item.at < experiment.end_h)
+    data = experiment.model_copy(update={"schedule": lasting}).model_dump(mode="json", exclude_none=True)
+    kept = {key: value for key, value in data.items() if value not in ({}, [])} | {"schedule": data["schedule"]}
+    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    origin = (
+        "" if result is None else f"# {result.provenance.experiment}, as it was run; seed {result.provenance.seed}\n"
+    )
+    return f"{origin}{text}"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _told(path):
+        handle, name = tempfile.mkstemp(prefix=_STAGE, dir=path.absolute().parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+# --- reading it again ----------------------------------------------------------------------------------------------
+
+
+def load_saved(directory: Path) -> tuple[Result, Experiment]:
+    """Return a saved result and the experiment beside it.
+
+    Parameters
+    ----------
+    directory : Path
+        What `run --out` wrote.
+
+    Raises
+    ------
+    ResultError
+        If the folder holds no sound run, or its experiment is not the one of its result.
+    """
+    from hepatalk.experiments.experiment import load_experiment
+    from hepatalk.results.store import load_result
+
+    saved = load_result(directory)
+    origin = saved.provenance
+    try:
+        posed = load_experiment(directory / EXPERIMENT)
+    except HepatalkError as error:
+        raise ResultError(f"the run in {shown(str(directory))} cannot be repeated: {error}") from error
+    asked = (posed.title, posed.species, posed.knockouts, posed.hypotheses, dict(posed.set), posed.end_h)
+    settings = (origin.species, origin.knockouts, origin.hypotheses, dict(origin.parameters_set))
+    if asked != (origin.title, *settings, float(saved.time_h[-1])):
+        raise ResultError(
+            f"{shown(str(directory / EXPERIMENT))} is not the experiment of the result beside it; "
+            "run it again with hepatalk run --out, or restore the file"
+        )
+    return saved, posed
+
+
+def run_again(saved: Result, posed: Experiment, knowledge: Knowledge) -> Run:
+    """Run the experiment of a saved result again.
+
+    Its model hash differs from the saved one where the knowledge has changed since.
+    """
+    from hepatalk.experiments.run import perform
+
+    return perform(posed, engine=saved.provenance.engine, seed=saved.provenance.seed, knowledge=knowledge)

@@ -1,0 +1,154 @@
+"""``hepatalk run``: one virtual experiment."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from hepatalk.cli.console import background, note, print_json, say
+from hepatalk.errors import ExperimentError, shown, unknown
+
+if TYPE_CHECKING:
+    from hepatalk.experiments.run import Run
+    from hepatalk.knowledge.load import Knowledge
+    from hepatalk.knowledge.records import Species
+
+__all__ = ["register"]
+
+_SPECIES = ("rat", "mouse", "human")
+_ENGINES = ("population",)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run", short_help="Run an experiment: hepatalk run phx70 --out results/phx70")(run)
+
+
+def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", help="sham, phx1 to phx99, a name of 'hepatalk list experiments', or a YAML file."
+        ),
+    ],
+    species: Annotated[
+        str | None,
+        typer.Option(metavar="|".join(_SPECIES), help="The animal.  [default: the experiment's, which is rat]"),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")
+    ] = "population",
+    days: Annotated[
+        float | None, typer.Option(metavar="D", help="Length in days.  [default: the experiment's, which is 14]")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(metavar="H", help="Output step in hours.  [default: hourly to 28 d, then daily]")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Kept with the result; this engine draws no random numbers.")
+    ] = 0,
+    knockout: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GENE[@CELL]", help="Gene to knock out a week before time zero; repeatable."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PARAM=VALUE", help="Parameter to change; repeatable.")
+    ] = None,
+    hypothesis: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Alternative to switch on; repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
+) -> None:
+    """Run a virtual experiment, print a short table, and with --out leave a report.
+
+    \b
+    hepatalk run phx70
+    hepatalk run phx70 --knockout Il6 --out results/il6
+    hepatalk run phx70 --set hgf_half_life=0.1 --json
+    """  # noqa: D301 - \b keeps the lines of the example apart
+    if species is not None and species not in _SPECIES:
+        raise unknown("species", species, _SPECIES, "'hepatalk run --help'")
+    if engine not in _ENGINES:
+        raise _no_engine(engine)
+    values = _assignments(set_ or [])
+    options: dict[str, Any] = {
+        "species": cast("Species | None", species),
+        "days": days,
+        "every": every,
+        "knockouts": tuple(knockout or ()),
+        "hypotheses": tuple(hypothesis or ()),
+    }
+    _refuse_early(name, options, values)
+    if out is not None:
+        from hepatalk.cli.folder import check_writable
+
+        check_writable(out)
+    note(f"running {name} ...")
+    finished, knowledge = background(lambda: _perform(name, {**options, "engine": engine, "seed": seed, "set": values}))
+    if out is not None:
+        _leave_report(finished, out, knowledge)
+    if json:
+        print_json(finished.result.to_json())
+        return
+    from hepatalk.cli.summary import print_summary
+
+    print_summary(finished)
+    if out is not None:
+        say()
+        say(f"report: {out / 'report.html'}")
+
+
+def _no_engine(engine: str) -> Exception:
+    if engine == "lobule":
+        return ExperimentError("engine 'lobule' is not part of this version; allowed: population; leave --engine out")
+    return unknown("engine", engine, _ENGINES, "'hepatalk run --help'")
+
+
+def _assignments(texts: list[str]) -> dict[str, float]:
+    """Return the parameters of ``--set PARAM=VALUE``."""
+    values: dict[str, float] = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        allowed = "allowed: PARAM=VALUE with a finite number; write, for example, --set hgf_half_life=0.1"
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not (name.strip() and equals and math.isfinite(value)):
+            raise ExperimentError(f"--set {shown(text)}; {allowed}")
+        if name.strip() in values:
+            raise ExperimentError(f"--set names {shown(name.strip())} twice; allowed: each parameter once; remove one")
+        values[name.strip()] = value
+    return values
+
+
+def _refuse_early(name: str, options: dict[str, Any], values: dict[str, float]) -> None:
+    """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds."""
+    from hepatalk.experiments.experiment import load_experiment, overridden
+
+    posed = load_experiment(name)
+    overridden(
+        posed, species=options["species"], days=options["days"], every_h=options["every"],
+        knockouts=options["knockouts"], hypotheses=options["hypotheses"], parameters=values,
+    )  # fmt: skip
+
+
+def _perform(name: str, options: dict[str, Any]) -> tuple[Run, Knowledge]:
+    from hepatalk.experiments.run import perform
+    from hepatalk.knowledge.load import load
+
+    knowledge = load()
+    return perform(name, knowledge=knowledge, **options), knowledge
+
+
+def _leave_report(finished: Run, out: Path, knowledge: Knowledge) -> None:
+    from hepatalk.cli.folder import write_run
+
+    note("writing the report ...")
+    write_run(finished, out, knowledge)

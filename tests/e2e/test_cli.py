@@ -1,0 +1,226 @@
+"""The installed command, as a person uses it: every command once, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hepatalk.cli.index import KINDS
+from hepatalk.results.store import load_result, save_result
+
+HEPATALK = str(Path(sys.executable).with_name("hepatalk"))
+COMMANDS = ("run", "list", "explain", "check", "compare", "report", "doctor")
+
+
+def hepatalk(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([HEPATALK, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a saved run of two days, with its printed table in ``said.txt`` beside it."""
+    folder = tmp_path_factory.mktemp("saved")
+    said = hepatalk("run", "phx70", "--days", "2", "--seed", "3", "--out", "phx70", cwd=folder).stdout
+    (folder / "said.txt").write_text(said, encoding="utf-8")
+    return folder / "phx70"
+
+
+# --- run -----------------------------------------------------------------------------------------------------------
+
+
+def test_run_json_is_one_object_with_the_agreed_keys_and_writes_nothing(tmp_path: Path) -> None:
+    done = hepatalk("run", "phx70", "--species", "rat", "--json", cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+    found = json.loads(done.stdout)
+    identity = ["experiment", "species", "engine", "seed", "model_hash", "knowledge_version"]
+    assert list(found) == [*identity, "time_h", "readouts", "summary"]
+    assert [found[k] for k in identity[:4]] == ["phx70", "rat", "population", 0]
+    assert found["time_h"] == [float(t) for t in range(337)]
+    assert all(len(v) == 337 and all(map(math.isfinite, v)) for v in found["readouts"].values())
+    assert {"liver_volume", "s_phase.HEP", "signal.HGF", "node.HEP.STAT3", "survived"} <= set(found["readouts"])
+    assert {"liver_volume.end", "s_phase.HEP.first_peak", "s_phase.HEP.first_peak_h"} <= set(found["summary"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_sham_changes_nothing_and_takes_its_options(tmp_path: Path) -> None:
+    done = hepatalk("run", "sham", "--days", "30", "--every", "24", "--seed", "7", "--set", "hgf_half_life=0.1", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found["seed"] == 7
+    assert found["time_h"] == [24.0 * k for k in range(31)]
+    assert max(abs(v - 1.0) for v in found["readouts"]["liver_volume"]) < 0.01
+
+
+def test_run_leaves_a_folder_and_says_where_the_report_is(saved: Path) -> None:
+    said = (saved.parent / "said.txt").read_text(encoding="utf-8")
+    assert said.rstrip().endswith(f"report: {Path('phx70') / 'report.html'}")
+    assert "rats, mean" in said and "root mean square" in said and "HEP" in said and "survived" in said
+    assert {p.name for p in saved.iterdir()} == {
+        *("result.zarr", "provenance.json", "experiment.yaml", "report.html", "figures", "table.csv")
+    }
+    assert {p.suffix for p in (saved / "figures").iterdir()} == {".png", ".svg"}
+    rows = (saved / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 49
+    assert rows[0].startswith("time [h],liver_volume [fraction of healthy],")
+
+
+# --- list ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_list_gives_every_kind_as_json(kind: str, tmp_path: Path) -> None:
+    rows = json.loads(hepatalk("list", kind, "--json", cwd=tmp_path).stdout)
+    assert len(rows) >= 5
+    assert all(row.get("id") or row.get("name") for row in rows)
+
+
+def test_list_is_one_line_for_each_record_in_a_pipe(tmp_path: Path) -> None:
+    said = hepatalk("list", "interactions", cwd=tmp_path).stdout.splitlines()
+    rows = json.loads(hepatalk("list", "interactions", "--json", cwd=tmp_path).stdout)
+    assert said[0].split()[:3] == ["id", "from", "to"]
+    assert [line.split()[0] for line in said[1 : 1 + len(rows)]] == [row["id"] for row in rows]
+
+
+def test_list_experiments_names_the_catalogue_and_the_resections(tmp_path: Path) -> None:
+    said = hepatalk("list", "experiments", cwd=tmp_path).stdout
+    assert "sham" in said and "phx1 ... phx99" in said and "phx70_anti_il6" in said
+
+
+def test_list_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; from hepatalk.cli.main import main; sys.argv = ['hepatalk', 'list', 'cells']; main(); "
+        "heavy = {'numpy', 'numba', 'scipy', 'pydantic', 'yaml', 'xarray', 'zarr', 'matplotlib', 'plotly', 'pint'}; "
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))))"
+    )
+    hepatalk("list", "cells", cwd=tmp_path)  # the first list after a change of the knowledge reads all of it
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- explain -------------------------------------------------------------------------------------------------------
+
+
+def test_explain_hgf_tells_who_releases_it_who_answers_and_who_says_so(tmp_path: Path) -> None:
+    said = hepatalk("explain", "HGF", cwd=tmp_path).stdout
+    for wanted in ("Who releases it", "HSC (hepatic stellate cell)", "Who answers", "MET in HEP", "human HGF; mouse Hgf; rat Hgf"):
+        assert wanted in said
+    assert "HEP-HSC-11" in said and "doi:10." in said and "becomes" in said and "half-life" in said
+
+
+def test_explain_finds_a_thing_by_any_of_its_names(tmp_path: Path) -> None:
+    first = {name: hepatalk("explain", name, cwd=tmp_path).stdout.splitlines()[0] for name in ("Hgf", "scatter factor", "c-Met", "HGFR")}
+    assert first == {"Hgf": "HGF", "scatter factor": "HGF", "c-Met": "HEP.MET", "HGFR": "HEP.MET"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "wanted"),
+    [
+        ("LSEC", "cell", "What it releases"),
+        ("HEP-HSC-11", "statement", "becomes"),
+        ("hgf_half_life", "parameter", "Where it is used"),
+        ("il6_sign", "hypothesis", "--hypothesis il6_sign"),
+        ("s_phase.HEP", "readout", "What moves it"),
+        ("uematsu1999", "source", "doi"),
+    ],
+)
+def test_explain_has_a_page_for_every_kind(name: str, kind: str, wanted: str, tmp_path: Path) -> None:
+    assert wanted in hepatalk("explain", name, cwd=tmp_path).stdout
+    assert json.loads(hepatalk("explain", name, "--json", cwd=tmp_path).stdout)["kind"] == kind
+
+
+def test_explain_run_ranks_the_statements_behind_a_readout(saved: Path) -> None:
+    done = hepatalk("explain", "--run", str(saved), "--readout", "s_phase.HEP", "--at", "24h", "--json", cwd=saved.parent)
+    found = json.loads(done.stdout)
+    assert (found["run"], found["readout"], found["at_h"], found["knowledge_changed"]) == ("phx70", "s_phase.HEP", 24.0, False)
+    effects = [abs(d["effect"]) for d in found["drivers"]]
+    assert len(effects) == 12 and effects == sorted(effects, reverse=True) and effects[-1] > 0
+    assert found["value"] == pytest.approx(load_result(saved).at("s_phase.HEP", 24.0), rel=1e-9)
+
+
+def _of_another_knowledge(saved: Path, folder: Path) -> Path:
+    """Return a copy of a saved run that says it was made by another model."""
+    shutil.copytree(saved, folder)
+    result = load_result(saved)
+    save_result(replace(result, provenance=replace(result.provenance, model_hash="0" * 16)), folder)
+    return folder
+
+
+def test_a_run_of_other_knowledge_is_explained_as_such_and_its_report_is_not_rewritten(saved: Path, tmp_path: Path) -> None:
+    other = _of_another_knowledge(saved, tmp_path / "other")
+    before = (other / "report.html").stat()
+    said = hepatalk("explain", "--run", "other", "--readout", "liver_volume", "--at", "1 d", cwd=tmp_path).stdout
+    assert said.startswith("The knowledge has changed since this run was saved (model 0000000000000000 then,")
+    error = hepatalk("report", "other", cwd=tmp_path, code=2).stderr
+    assert error.startswith("the knowledge has changed since the run in 'other'") and error.count("\n") == 1
+    assert (other / "report.html").stat() == before
+
+
+# --- compare, report, doctor, help ---------------------------------------------------------------------------------
+
+
+def test_compare_tells_the_differences_and_draws_them(saved: Path, tmp_path: Path) -> None:
+    _of_another_knowledge(saved, tmp_path / "twin")
+    said = hepatalk("compare", str(saved), "twin", "--out", "both.png", cwd=tmp_path).stdout
+    assert "twin - phx70" in said and "liver_volume.end" in said and "s_phase.HEP.first_peak_h" in said
+    assert said.rstrip().endswith("figure: both.png")
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    assert {p.name for p in tmp_path.iterdir()} == {"twin", "both.png"}
+
+
+def test_report_writes_the_report_again(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "again")
+    (tmp_path / "again" / "report.html").unlink()
+    assert hepatalk("report", "again", cwd=tmp_path).stdout == f"report: {Path('again') / 'report.html'}\n"
+    assert (tmp_path / "again" / "report.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html")
+    assert load_result(tmp_path / "again").content_hash() == load_result(saved).content_hash()
+
+
+def test_doctor_finds_this_installation_sound(tmp_path: Path) -> None:
+    said = hepatalk("doctor", cwd=tmp_path).stdout
+    assert said.rstrip().endswith("all is well")
+    assert said.count(" ok ") == 11 and "LSODA" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_finds_no_error(tmp_path: Path) -> None:
+    found = json.loads(hepatalk("check", "--json", cwd=tmp_path).stdout)
+    assert found["errors"] == 0
+    assert found["influence"] is None
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, tmp_path: Path) -> None:
+    said = hepatalk(command, "--help", cwd=tmp_path).stdout
+    assert said.startswith(f"Usage: hepatalk {command} ")
+    assert all(len(line) <= 80 for line in said.splitlines())
+
+
+def test_the_bare_command_shows_what_there_is(tmp_path: Path) -> None:
+    said = hepatalk(cwd=tmp_path).stdout
+    assert all(f"\n  {command} " in said for command in COMMANDS)
+    assert said == hepatalk("--help", cwd=tmp_path).stdout
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "hepatalk", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, hepatalk("--version", cwd=tmp_path).stdout)
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    with subprocess.Popen([HEPATALK, "list", "interactions"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        os.read(process.stdout.fileno(), 1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

@@ -69,7 +69,9 @@ def test_a_cache_that_cannot_be_made_falls_back_to_a_private_temporary_folder(pa
 def _cache_dir(**environment: str) -> str:
     code = "import os, hepatalk; print(os.environ['NUMBA_CACHE_DIR'])"
     base = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "HEPATALK_KERNEL_CACHE")}
-    done = subprocess.run([sys.executable, "-c", code], env=base | environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=base | environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -132,7 +132,7 @@ def test_summary_holds_the_numbers_of_the_run(text: str, view: View) -> None:
 
 
 def test_summary_of_a_resting_liver_says_so(knowledge: Knowledge) -> None:
-    words = summary(view_of(perform("sham", days=2, knowledge=knowledge), knowledge))
+    words = summary(view_of(perform("sham", days=1, knowledge=knowledge), knowledge))
     assert "nothing is done to the animal" in words
     assert "stays within" in words
     assert "replicate" not in words
@@ -182,8 +182,9 @@ def test_provenance_and_citations_are_complete(text: str, view: View) -> None:
         assert part in words
 
 
-def hostile(run: Run, knowledge: Knowledge) -> tuple[Run, Knowledge]:
+def hostile(knowledge: Knowledge) -> tuple[Run, Knowledge]:
     """Return a run and a knowledge base in which every free text is an attack."""
+    run = perform("phx70", days=1, knowledge=knowledge)
     interactions = tuple(i.model_copy(update={"claim": HOSTILE, "context": HOSTILE}) for i in knowledge.interactions)
     sources = tuple(s.model_copy(update={"title": HOSTILE}) for s in knowledge.sources)
     hypotheses = tuple(h.model_copy(update={"title": HOSTILE, "default": HOSTILE}) for h in knowledge.hypotheses)
@@ -196,8 +197,8 @@ def hostile(run: Run, knowledge: Knowledge) -> tuple[Run, Knowledge]:
     return dataclasses.replace(run, result=result), facts
 
 
-def test_hostile_text_stays_text(run: Run, knowledge: Knowledge, tmp_path: Path) -> None:
-    bad, facts = hostile(run, knowledge)
+def test_hostile_text_stays_text(knowledge: Knowledge, tmp_path: Path) -> None:
+    bad, facts = hostile(knowledge)
     text = write_report(bad, tmp_path / "bad.html", facts).read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []

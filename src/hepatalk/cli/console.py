@@ -24,15 +24,15 @@ T = TypeVar("T")
 _ENDLESS = 100_000
 
 
-def _own_stderr() -> TextIO:
+def _own_stderr() -> int | None:
     """Return the error stream as it is now: while a solver runs, what is written to stream 2 is held back."""
     try:
-        return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+        return os.dup(2)
     except OSError:  # started without an error stream
-        return io.StringIO()
+        return None
 
 
-_stderr = _own_stderr()
+_STDERR = _own_stderr()
 
 
 def width() -> int:
@@ -47,8 +47,8 @@ def say(text: str = "") -> None:
 
 def warn(text: str) -> None:
     """Write a line to the error stream."""
-    _stderr.write(f"{text}\n")
-    _stderr.flush()
+    if _STDERR is not None:
+        os.write(_STDERR, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def note(text: str) -> None:

@@ -50,6 +50,9 @@ def list_(
         return
     if kind == "experiments":
         rows = _resections_in_one(rows)
+    if not rows:
+        say("no parameter differs between species in this version")
+        return
     columns = _SPECIES_COLUMNS if differs else _COLUMNS[kind]
     table(list(columns), [[cell(r) for cell in columns.values()] for r in rows])
     say()

@@ -77,17 +77,25 @@ def _command() -> Any:
 
     @app.callback()
     def options(
-        version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
+        version: bool = typer.Option(
+            False, "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
+        ),
     ) -> None:
-        if version:
-            from hepatalk import __version__
-
-            sys.stdout.write(f"hepatalk {__version__}\n")
-            raise typer.Exit
+        del version  # its callback has done what there is to do
 
     for module in (running, listing, explaining, checking, comparing, doctoring):
         module.register(app)
     return typer.main.get_command(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import typer
+
+        from hepatalk import __version__
+
+        sys.stdout.write(f"hepatalk {__version__}\n")
+        raise typer.Exit
 
 
 # ---------------------------------------------------------------------------------------------------- endings

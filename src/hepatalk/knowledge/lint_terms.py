@@ -20,7 +20,7 @@ __all__ = [
     "targets",
 ]
 
-_PHYSICS = ("flow", "oxygen", "radius", "shear", "vascular")
+_PHYSICS = ("flow", "sinusoid_flow", "oxygen", "radius", "shear", "vascular")
 _QUANTITIES = (*_PHYSICS, "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume")
 
 

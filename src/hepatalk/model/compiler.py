@@ -1,18 +1,29 @@
-"""Records to a `CompiledModel`: the only module of the model layer that sees knowledge.
+"""Records to a `CompiledModel`: the only part of the model layer that sees knowledge.
 
-The compiler writes one tape: physics, then signals, nodes, gates and cells, zone by zone. It holds no biology of its
-own: what is secreted by whom, what acts on what and how strongly stands in the records. Physical laws (flow, shear,
-oxygen, load) are in `hepatalk.model.physics`.
+The compiler writes one tape, in this order: states of cells, signals and nodes; physical laws; then what moves the
+signals, the nodes and the cells, zone by zone. It holds no biology of its own: what is secreted by whom, what acts on
+what and how strongly stands in the records. The chapters are
+
+- this module: hypotheses, parameters, terms, activities of genes, regulators, nodes, and the order of everything;
+- `hepatalk.model.gates`: statements to the gates and brakes of a target;
+- `hepatalk.model.physics`: flow, shear, oxygen, load, failure;
+- `hepatalk.model.signals`: secretion, clearance, mixing, stores;
+- `hepatalk.model.motion`: cells, their states and how they move among them;
+- `hepatalk.model.freeze`: the finished tape to arrays.
+
+Silencing
+---------
+A silenced row keeps the influence that it has in health: the Hill response of a regulating term is held at its
+resting value, a source releases its resting share, and a law or process that carries a row is held at its resting
+value. A silenced store neither binds nor releases its signal, and a silenced supply or release keeps its baseline.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from hepatalk.errors import KnowledgeError, ModelError, nearest, unknown
 from hepatalk.knowledge.load import Knowledge
@@ -20,28 +31,21 @@ from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountTerms,
     Carries,
-    Death,
-    Growth,
-    Influx,
     Regulates,
     Secretes,
-    Signal,
     Species,
     Stores,
-    Timed,
-    Transition,
+    Term,
 )
-from hepatalk.model import physics
-from hepatalk.model.compiled import Activity, CompiledModel, Relabel
+from hepatalk.model import motion, physics, signals
+from hepatalk.model.compiled import Activity, CompiledModel
+from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
 from hepatalk.model.laws import Law
-from hepatalk.model.populations import Population, RestingPopulation, influx_targets, resting_population
-from hepatalk.model.rest import fill_resting_values
+from hepatalk.model.populations import Population, RestingPopulation
 from hepatalk.model.tape import Slot, Tape
 
-__all__ = ["compile_model"]
-
-ZONES = (1, 2, 3)
+__all__ = ["Compiler", "compile_model"]
 
 
 def compile_model(
@@ -62,9 +66,13 @@ def compile_model(
     hypotheses : sequence of str
         Ids of alternatives to switch on.
     overrides : mapping, optional
-        Parameter values that replace the records'.
+        Parameter values that replace the records', in the units of the records.
     silenced : iterable of str
         Rows whose influence is held at its resting value.
+
+    Returns
+    -------
+    CompiledModel
 
     Raises
     ------
@@ -73,19 +81,50 @@ def compile_model(
     KnowledgeError, ModelError
         If the records do not fit together.
     """
-    return _Compiler(knowledge, species, tuple(hypotheses), dict(overrides or {}), frozenset(silenced)).compile()
+    return Compiler(knowledge, species, tuple(hypotheses), dict(overrides or {}), frozenset(silenced)).compile()
 
 
 @dataclass
-class _Compiler:
+class Compiler:
+    """The state of one compilation, and the words in which the chapters of a model are written.
+
+    Parameters
+    ----------
+    knowledge, species, hypotheses, overrides, silenced
+        As for `compile_model`.
+
+    Attributes
+    ----------
+    tape : Tape
+        What has been written so far.
+    gates : GateBuilder
+        Gives the factors by which statements act on a target.
+    rest_values : dict of state slot to float
+        The healthy value of each state.
+    node_relax : dict of node state to slot
+        The operation by which each node approaches its target.
+    activities : dict of parameter name to Activity
+        Parameters that scale what genes make.
+    populations : dict of cell type to (Population, RestingPopulation)
+    cells_at : dict of (cell type, zone) to list of slots
+        The compartments of a cell type in a zone, in the order of its `Population`.
+    death_rates : dict of cell type to float
+        The death rate that balances the healthy turnover, per h.
+    secretions, statements, stores, carriers : dict
+        The terms of all rows, by signal or target, as they are gathered.
+    carried : set of str
+        Processes and laws that have asked for the rows they carry.
+    """
+
     knowledge: Knowledge
     species: Species
     hypotheses: tuple[str, ...]
     overrides: dict[str, float]
     silenced: frozenset[str]
     tape: Tape = field(default_factory=Tape)
-    rest_values: dict[int, float] = field(default_factory=dict)
-    node_relax: dict[int, int] = field(default_factory=dict)
+    gates: GateBuilder = field(init=False)
+    rest_values: dict[Slot, float] = field(default_factory=dict)
+    node_relax: dict[Slot, Slot] = field(default_factory=dict)
     activities: dict[str, Activity] = field(default_factory=dict)
     populations: dict[str, tuple[Population, RestingPopulation]] = field(default_factory=dict)
     cells_at: dict[tuple[str, int], list[Slot]] = field(default_factory=dict)
@@ -96,25 +135,27 @@ class _Compiler:
     carried: set[str] = field(default_factory=set)
     carriers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
+    def __post_init__(self) -> None:
+        self.gates = GateBuilder(self.tape, self.statements, self.regulator, self.p, self._gene_activity)
+
     # ------------------------------------------------------------------------------------------------ whole
 
     def compile(self) -> CompiledModel:
-        """Write the tape and freeze it."""
+        """Write the tape and freeze it; raises as `compile_model`. A compiler compiles once."""
         self._apply_hypotheses()
-        self._check_overrides()
+        self._check_requests()
         self._gather_terms()
-        self.gates = GateBuilder(self.tape, self.statements, self._regulator, self.p, self._gene_activity)
-        self._declare_cells()
-        self._declare_signals()
+        motion.declare(self)
+        signals.declare(self)
         self._declare_nodes()
         physics.write(self)
-        self._write_signals()
+        signals.write(self)
         self._write_nodes()
-        self._write_cells()
+        motion.write(self)
         physics.write_failure(self)
         self.gates.check_all_used()
         self._check_carriers()
-        return self._freeze()
+        return freeze(self)
 
     def _apply_hypotheses(self) -> None:
         for name in self.hypotheses:
@@ -127,7 +168,7 @@ class _Compiler:
             for key, value in switch.parameters.items():
                 self.overrides.setdefault(key, value)
 
-    def _check_overrides(self) -> None:
+    def _check_requests(self) -> None:
         for name, value in self.overrides.items():
             if name not in self.knowledge.parameter:
                 raise unknown("parameter", name, self.knowledge.parameter, "see 'hepatalk list parameters'")
@@ -145,20 +186,38 @@ class _Compiler:
     def _check_carriers(self) -> None:
         for target, rows in self.carriers.items():
             if target not in self.carried:
-                near = ", ".join(nearest(target, sorted(self.carried)))
                 raise KnowledgeError(
-                    f"row {min(rows)}: 'carries' target {target!r} is nothing the model has; nearest: {near}; correct the target"
+                    f"row {min(rows)}: 'carries' target {target!r} is nothing the model has; "
+                    f"nearest: {_near(target, self.carried)}; correct the target"
                 )
 
     # ------------------------------------------------------------------------------------------- parameters
 
     def value(self, name: str, part: int | None = None) -> float:
-        """Return the number of a parameter record for this species, with overrides."""
+        """Return the number of a parameter record for this species, with overrides.
+
+        Parameters
+        ----------
+        name : str
+            Id of the record.
+        part : {0, 1, 2}, optional
+            Which of three values, for a record that has one per zone.
+
+        Returns
+        -------
+        float
+            In the unit of the record.
+
+        Raises
+        ------
+        KnowledgeError
+            If there is no such record, or it has three values and no part is asked for.
+        """
         record = self.knowledge.parameter.get(name)
         if record is None:
-            known = list(self.knowledge.parameter)
             raise KnowledgeError(
-                f"parameter {name!r} has no record; nearest: {', '.join(nearest(name, known))}; add it under parameters/"
+                f"parameter {name!r} has no record; nearest: {_near(name, self.knowledge.parameter)}; "
+                "add it under parameters/"
             )
         number: float | tuple[float, float, float] = record.value
         if record.species and self.species in record.species:
@@ -172,11 +231,11 @@ class _Compiler:
         return number
 
     def p(self, name: str) -> int:
-        """Return the position of a named parameter on the tape."""
+        """Return the position of a named parameter on the tape; raises as `value`."""
         return self.tape.param(name, self.value(name))
 
     def profile(self, name: str) -> tuple[float, float, float]:
-        """Return a three-zone parameter, normalised so that its mean over zones is 1 (profile) or sum 1 (shares)."""
+        """Return the values of a parameter in zones 1 to 3; a record with one value has it in every zone."""
         return (self.value(name, 0), self.value(name, 1), self.value(name, 2))
 
     # ------------------------------------------------------------------------------------------------ terms
@@ -195,7 +254,7 @@ class _Compiler:
             for term in switch.terms if switch else ():
                 self._gather(f"hypothesis:{name}", term)
 
-    def _gather(self, row: str, term: Secretes | Regulates | Carries | Stores) -> None:
+    def _gather(self, row: str, term: Term) -> None:
         match term:
             case Secretes():
                 for other, earlier in self.secretions[term.signal]:
@@ -213,31 +272,54 @@ class _Compiler:
                 self.carriers[term.target].add(row)
 
     def rows_of(self, target: str) -> set[str]:
-        """Return the rows that a process or physical law carries."""
+        """Return the rows that a process or physical law carries, and note that it exists."""
         self.carried.add(target)
         return self.carriers.get(target, set())
 
+    def is_silenced(self, target: str) -> bool:
+        """Return whether a row that a process or physical law carries is silenced."""
+        return bool(self.rows_of(target) & self.silenced)
+
     # ---------------------------------------------------------------------------------------------- activities
 
-    def _activity(self, name: str, cell: str, genes: tuple[str, ...], family: str | None) -> int | None:
-        """Return the parameter that scales what these genes make in a cell type, or None without genes."""
+    def activity(self, name: str, cell: str, genes: tuple[str, ...], family: str | None) -> int | None:
+        """Return the parameter that scales what some genes make in a cell type.
+
+        Parameters
+        ----------
+        name : str
+            What the parameter is called; 1 in the wild type.
+        cell : str
+            Cell type, or 'blood'.
+        genes : tuple of str
+            Ids of genes, which share alike.
+        family : str or None
+            Id of a family, whose genes and shares then count instead.
+
+        Returns
+        -------
+        int or None
+            Position on the tape; None where the species has none of the genes.
+
+        Raises
+        ------
+        KnowledgeError
+            For an unknown gene or family.
+        """
+        given: tuple[float, ...] | None = None
         if family is not None:
             record = self.knowledge.family.get(family)
             if record is None:
-                raise KnowledgeError(
-                    f"{name}: family {family!r} is unknown; nearest: {', '.join(nearest(family, list(self.knowledge.family)))}; correct it"
-                )
-            genes = record.genes
-            shares = record.shares or tuple(1.0 / len(genes) for _ in genes)
-        else:
-            shares = tuple(1.0 / len(genes) for _ in genes)
+                near = _near(family, self.knowledge.family)
+                raise KnowledgeError(f"{name}: family {family!r} is unknown; nearest: {near}; correct it")
+            genes, given = record.genes, record.shares
+        shares = given or tuple(1.0 / len(genes) for _ in genes)
         symbols: dict[str, float] = defaultdict(float)
         for gene, share in zip(genes, shares, strict=True):
             entry = self.knowledge.gene.get(gene)
             if entry is None:
-                raise KnowledgeError(
-                    f"{name}: gene {gene!r} is unknown; nearest: {', '.join(nearest(gene, list(self.knowledge.gene)))}; correct it"
-                )
+                near = _near(gene, self.knowledge.gene)
+                raise KnowledgeError(f"{name}: gene {gene!r} is unknown; nearest: {near}; correct it")
             found = entry.symbols(self.species)
             for symbol in found:
                 symbols[symbol] += share / len(found)
@@ -248,7 +330,16 @@ class _Compiler:
         return position
 
     def _gene_activity(self, gene: str, cell: str) -> int | None:
-        return self._activity(f"activity.gene.{gene}@{cell}", cell, (gene,), None)
+        return self.activity(f"activity.gene.{gene}@{cell}", cell, (gene,), None)
+
+    # ------------------------------------------------------------------------------------- slots and laws
+
+    def slot(self, name: str) -> Slot:
+        """Return the slot of a named quantity; raises `ModelError` if the tape has none of that name yet."""
+        slot = self.tape.find(name)
+        if slot is None:
+            raise ModelError(f"the model has no quantity {name!r}; it is needed by a law; add the record that makes it")
+        return slot
 
     def held(self, slot: Slot, label: str) -> Slot:
         """Return an operation that keeps the healthy value of a slot: what is left of a silenced influence."""
@@ -256,7 +347,19 @@ class _Compiler:
         return self.tape.op(Law.CONSTANT, [slot], [resting])
 
     def law(self, slot: Slot, name: str, target: str, zone: int | None) -> Slot:
-        """Name the value of a physical law, held at rest when the statement that carries it is silenced."""
+        """Name the value of a physical law, held at rest when the statement that carries it is silenced.
+
+        Parameters
+        ----------
+        slot : Slot
+            The value.
+        name : str
+            What it is called on the tape, without its zone.
+        target : str
+            What a 'carries' term calls the law.
+        zone : {1, 2, 3} or None
+            None for a law of the whole liver.
+        """
         rows = self.rows_of(target)
         label = f"{name}@{zone}" if zone else name
         if rows & self.silenced:
@@ -264,61 +367,33 @@ class _Compiler:
         one = self.tape.number(1.0)
         return self.tape.op(Law.PRODUCT, [slot], [one], name=label, rows=rows)
 
-    # ------------------------------------------------------------------------------------------------- cells
-
-    def _declare_cells(self) -> None:
-        for cell in self.knowledge.cells:
-            population = Population(cell)
-            rate = self._base_rates(cell.id, population)
-            share = self.value(cell.binucleate_share) if cell.binucleate_share else None
-            resting = resting_population(population, rate, share)
-            self.populations[cell.id] = (population, resting)
-            shares = self.profile(cell.zone_share)
-            for zone in cell.zones:
-                here = []
-                for compartment, amount in zip(population.compartments, resting.distribution, strict=True):
-                    slot = self.tape.state(
-                        f"{cell.id}.{compartment.label(cell)}@{zone}", "fraction of healthy count", extensive=True
-                    )
-                    self.rest_values[slot] = float(amount) * shares[zone - 1]
-                    here.append(slot)
-                self.cells_at[cell.id, zone] = here
-                count = self.tape.state(f"{cell.id}.count@{zone}", "fraction of healthy count", extensive=True)
-                self.rest_values[count] = shares[zone - 1]
-                if cell.has_mass:
-                    mass = self.tape.state(f"{cell.id}.mass@{zone}", "fraction of healthy mass", extensive=True)
-                    self.rest_values[mass] = shares[zone - 1]
-
-    def _base_rates(self, cell_id: str, population: Population) -> dict[str, float]:
-        rates: dict[str, float] = {}
-        stages = {s.id: s.stages for s in population.cell.states}
-        for process in population.cell.processes:
-            match process:
-                case Transition() | Influx():
-                    rates[process.id] = self.value(process.rate)
-                case Timed():
-                    rates[process.id] = stages[process.state] / self.value(process.duration)
-                case _:
-                    continue
-            if not rates[process.id] >= 0:
-                raise ModelError(
-                    f"process {cell_id}.{process.id}: rate {rates[process.id]!r} per h; allowed: not negative; correct the parameter"
-                )
-        return rates
-
     def shares(self, cell: str, zone: int) -> float:
         """Return the resting share of a cell type in a zone (fraction of the type)."""
         return self.profile(self.knowledge.cell[cell].zone_share)[zone - 1]
 
-    def slot(self, name: str) -> Slot:
-        """Return the slot of a named quantity that must exist."""
-        slot = self.tape.find(name)
-        if slot is None:
-            raise ModelError(f"the model has no quantity {name!r}; it is needed by a law; add the record that makes it")
-        return slot
-
     def selected(self, cell: str, word: str | None, zone: int) -> tuple[Slot, float]:
-        """Return the slot of the cells in a state (all when None) in a zone and their resting amount."""
+        """Return the cells that a word of a term selects in a zone.
+
+        Parameters
+        ----------
+        cell : str
+            Cell type.
+        word : str or None
+            A state, lineage or nuclei class, or 'cycling'; None for all cells.
+        zone : {1, 2, 3}
+
+        Returns
+        -------
+        slot : Slot
+            Their amount, as a fraction of the healthy count of the type.
+        resting : float
+            That amount in health.
+
+        Raises
+        ------
+        ModelError
+            If the word selects nothing.
+        """
         if word is None:
             return self.slot(f"{cell}.count@{zone}"), self.shares(cell, zone)
         population, resting = self.populations[cell]
@@ -330,10 +405,17 @@ class _Compiler:
         )
         return slot, float(resting.distribution[chosen].sum()) * self.shares(cell, zone)
 
-    # -------------------------------------------------------------------------------------------- regulators
+    def regulator(self, name: str, zone: int) -> Slot:
+        """Return the slot of a regulator as a zone sees it.
 
-    def _regulator(self, name: str, zone: int) -> Slot:
-        """Return the slot of a regulator's name as seen in a zone."""
+        A signal counts by its free level, a state (``state.CELL.WORD``) by its share of the cells of the zone.
+        Whatever has no value of its own in the zone is looked up for the whole body.
+
+        Raises
+        ------
+        KnowledgeError
+            If the zone has nothing of that name; names the nearest regulators.
+        """
         parts = name.split(".")
         slot: Slot | None = None
         if parts[0] == "signal" and len(parts) == 2:
@@ -351,219 +433,11 @@ class _Compiler:
             slot = self.tape.find(f"{name}@{zone}")
             slot = self.tape.find(name) if slot is None else slot
         if slot is None:
-            known = sorted(
-                {
-                    n.split("@")[0].replace("free.", "signal.")
-                    for n in [*self.tape.state_names, *self.tape.op_names]
-                    if n
-                }
-            )
+            known = {n.split("@")[0].replace("free.", "signal.") for n in self.tape.names}
             raise KnowledgeError(
-                f"regulator {name!r} is nothing that zone {zone} has; nearest: {', '.join(nearest(name, known))}; correct the term"
+                f"regulator {name!r} is nothing that zone {zone} has; nearest: {_near(name, known)}; correct the term"
             )
         return slot
-
-    # ----------------------------------------------------------------------------------------------- signals
-
-    def _declare_signals(self) -> None:
-        for signal in self.knowledge.signals:
-            local = signal.kind != "systemic"
-            for zone in ZONES if local else (None,):
-                at = f"@{zone}" if zone else ""
-                slot = self.tape.state(f"signal.{signal.id}{at}", "x healthy mean")
-                self.rest_values[slot] = self._resting_level(signal)[zone - 1] if zone else 1.0
-                free = self.tape.param(f"free.{signal.id}", 1.0)
-                self.tape.op(Law.PRODUCT, [slot], [free], name=f"free.{signal.id}{at}")
-                if signal.id in self.stores:
-                    store = self.tape.state(f"store.{signal.id}{at}", "x healthy free amount", extensive=True)
-                    self.rest_values[store] = (
-                        self.value(signal.store or "") * self._resting_level(signal)[(zone or 1) - 1]
-                    )
-
-    def _supply_profile(self, signal: Signal) -> tuple[float, float, float]:
-        """Return the resting supply of a local signal per zone (mean 1 over the volume of the lobule)."""
-        raw = self.profile(signal.zone_profile) if signal.zone_profile else (1.0, 1.0, 1.0)
-        if not signal.blood_share:
-            # A zone without any cell that releases the signal is supplied by mixing alone.
-            terms = [s for _, s in self.secretions.get(signal.id, []) if s.cell in self.knowledge.cell]
-            has = [any(z in self.knowledge.cell[s.cell].zones for s in terms) for z in ZONES]
-            raw = (raw[0] * has[0], raw[1] * has[1], raw[2] * has[2])
-        mean = sum(raw) / 3.0 or 1.0
-        return (raw[0] / mean, raw[1] / mean, raw[2] / mean)
-
-    def _resting_level(self, signal: Signal) -> tuple[float, float, float]:
-        """Return the resting level per zone: supply against clearance and mixing with the mean."""
-        k = self.clearance(signal)
-        mixing = self.value(signal.mixing) if signal.mixing else 0.0
-        a, b, c = ((k * s + mixing) / (k + mixing) for s in self._supply_profile(signal))
-        return (a, b, c)
-
-    def clearance(self, signal: Signal) -> float:
-        """Return the clearance rate constant of a signal, per h."""
-        return math.log(2.0) / self.value(signal.half_life)
-
-    def _write_signals(self) -> None:
-        for signal in self.knowledge.signals:
-            if signal.kind == "systemic":
-                self._write_body_signal(signal)
-            else:
-                for zone in ZONES:
-                    self._write_local_signal(signal, zone)
-
-    def _write_body_signal(self, signal: Signal) -> None:
-        """Amount balance in the blood: inflow x gates - clearance by what removes it."""
-        t = self.tape
-        k = t.param(f"clearance.{signal.id}", self.clearance(signal))
-        slot = self.slot(f"signal.{signal.id}")
-        activity = self._activity(f"activity.signal.{signal.id}@blood", "blood", signal.genes, signal.family)
-        for target in (f"secretion.{signal.id}", f"clearance.{signal.id}"):
-            self.gates.ask(target)
-        # Blood-borne signals see the lobule as a whole; statements on their supply are read in the middle zone.
-        factors = self.gates.gate(f"secretion.{signal.id}", 2)
-        supply = t.op(
-            Law.PRODUCT, [self.slot("inflow"), *factors], [k, *([activity] if activity is not None else [])],
-            name=f"supply.{signal.id}", rows=[*signal.rows, *self.rows_of(f"supply.{signal.id}")],
-        )  # fmt: skip
-        remover = {"volume": "volume", "HEP": "capacity", "KC": "KC.total", "none": ""}[signal.cleared_by]
-        removed = t.op(
-            Law.PRODUCT,
-            [slot, *([self.slot(remover)] if remover else []), *self.gates.gate(f"clearance.{signal.id}", 2)],
-            [k],
-        )
-        if self.rows_of(f"supply.{signal.id}") & self.silenced:
-            return  # the signal stays at its resting level
-        t.flux(slot, supply, 1.0)
-        t.flux(slot, removed, -1.0)
-        added = t.param(f"supply.{signal.id}", 0.0)
-        t.flux(slot, t.op(Law.PRODUCT, [], [k, added], name=f"added.{signal.id}"), 1.0)
-
-    def _write_local_signal(self, signal: Signal, zone: int) -> None:
-        t = self.tape
-        k = t.param(f"clearance.{signal.id}", self.clearance(signal))
-        slot = self.slot(f"signal.{signal.id}@{zone}")
-        sources = self._sources(signal, zone)
-        if not sources:
-            raise KnowledgeError(
-                f"signal {signal.id!r} has no source; add a 'secretes' term to a row, or a blood_share to the signal"
-            )
-        one = t.number(1.0)
-        supplied = t.op(
-            Law.LINEAR,
-            sources,
-            [t.param(f"supply.{signal.id}", 0.0)] + [one] * len(sources),
-            name=f"supply.{signal.id}@{zone}",
-        )
-        t.flux(slot, t.op(Law.PRODUCT, [supplied], [k]), 1.0)
-        for target in (f"secretion.{signal.id}", f"clearance.{signal.id}", f"release.{signal.id}"):
-            self.gates.ask(target)
-        t.flux(
-            slot,
-            t.op(
-                Law.PRODUCT,
-                [slot, *self.gates.gate(f"clearance.{signal.id}", zone)],
-                [k],
-                name=f"removal.{signal.id}@{zone}",
-            ),
-            -1.0,
-        )
-        if signal.mixing:
-            m = self.p(signal.mixing)
-            third = t.number(1.0 / 3.0)
-            mean = t.op(
-                Law.LINEAR, [self.slot(f"signal.{signal.id}@{z}") for z in ZONES], [t.number(0.0), third, third, third]
-            )
-            mean = self.law(mean, f"mean.{signal.id}", f"mixing.{signal.id}", None)
-            t.flux(slot, t.op(Law.PRODUCT, [mean], [m]), 1.0)
-            t.flux(slot, t.op(Law.PRODUCT, [slot], [m]), -1.0)
-        if signal.id in self.stores:
-            self._write_store(signal, zone)
-
-    def _sources(self, signal: Signal, zone: int) -> list[Slot]:
-        """Return one slot per source of a local signal: share x activity x gates x density of the releasing cells."""
-        t = self.tape
-        terms = [
-            (row, s)
-            for row, s in self.secretions.get(signal.id, [])
-            if zone in self.knowledge.cell[self._known_cell(row, s.cell)].zones
-        ]
-        weight = {id(s): self.value(s.share) for _, s in terms}
-        blood = self.value(signal.blood_share) if signal.blood_share else 0.0
-        total = sum(weight.values()) + blood
-        supply = self._supply_profile(signal)[zone - 1]
-        if not terms and not blood:
-            return [] if not self.secretions.get(signal.id) else [t.op(Law.PRODUCT, [], [t.number(0.0)])]
-        slots = []
-        for row, term in terms:
-            cells, resting = self.selected(term.cell, term.state, zone)
-            density = t.op(Law.RATIO, [cells, self.slot(f"volume@{zone}")],
-                           [t.param(f"rest:density {term.cell}.{term.state or 'all'}@{zone}", self.zone_volume(zone) / resting), t.number(1e-6)])  # fmt: skip
-            target = f"secretion.{signal.id}.{term.cell}"
-            self.gates.ask(target)
-            factors = self.gates.gate(target, zone, also=[f"secretion.{signal.id}"])
-            activity = self._activity(
-                f"activity.signal.{signal.id}@{term.cell}", term.cell, signal.genes, signal.family
-            )
-            share = t.param(
-                f"rest:share {signal.id} {term.cell}.{term.state or 'all'}@{zone}", supply * weight[id(term)] / total
-            )
-            arguments = [share, *([activity] if activity is not None else [])]
-            name = f"source.{signal.id}.{term.cell}.{term.state or 'all'}@{zone}"
-            if row in self.silenced:
-                slots.append(t.op(Law.PRODUCT, [], [share], name=name, rows=[row]))
-            else:
-                slots.append(t.op(Law.PRODUCT, [density, *factors], arguments, name=name, rows=[row]))
-        if blood:
-            share = t.param(f"rest:share {signal.id} blood@{zone}", supply * blood / total)
-            factors = self.gates.gate(f"secretion.{signal.id}", zone)
-            slots.append(
-                self.law(
-                    t.op(Law.PRODUCT, [self.slot("flow"), *factors], [share]),
-                    f"source.{signal.id}.blood",
-                    f"blood.{signal.id}",
-                    zone,
-                )
-            )
-        return slots
-
-    def _known_cell(self, row: str, cell: str) -> str:
-        if cell not in self.knowledge.cell:
-            raise KnowledgeError(
-                f"row {row}: cell {cell!r} is unknown; allowed: {', '.join(self.knowledge.cell)}; correct the term"
-            )
-        return cell
-
-    def zone_volume(self, zone: int) -> float:
-        """Return the resting volume of a zone as a fraction of the healthy liver."""
-        return physics.resting_zone_volume(self, zone)
-
-    def _write_store(self, signal: Signal, zone: int) -> None:
-        """Matrix-bound pool: free factor binds in proportion to matrix, bound factor is released; balanced at rest.
-
-        The pool is an amount (it shrinks with the liver), the free factor a concentration: hence the volume.
-        """
-        t = self.tape
-        row = self.stores[signal.id]
-        slot, store = self.slot(f"signal.{signal.id}@{zone}"), self.slot(f"store.{signal.id}@{zone}")
-        size, release = self.value(signal.store or ""), self.value(signal.release or "")
-        volume = self.slot(f"volume@{zone}")
-        resting_volume = self.zone_volume(zone)
-        matrix, free = self.slot(f"free.ECM@{zone}"), self.slot(f"free.{signal.id}@{zone}")
-        factors = self.gates.gate(f"release.{signal.id}", zone)
-        if self.rows_of(f"release.{signal.id}") & self.silenced:
-            factors = []
-        if row in self.silenced:
-            return
-        freed = t.op(Law.PRODUCT, [store, *factors], [self.p(signal.release or "")],
-                     name=f"release.{signal.id}@{zone}", rows=[row, *self.rows_of(f"release.{signal.id}")])  # fmt: skip
-        per_volume = t.op(Law.RATIO, [freed, volume], [t.number(resting_volume), t.number(1e-6)])
-        # ECM is normalised to its healthy mean, which differs between zones only if the matrix had a profile.
-        binding = t.param(f"rest:binding {signal.id}", size * release)
-        bound = t.op(Law.PRODUCT, [free, matrix], [binding], name=f"binding.{signal.id}@{zone}", rows=[row])
-        in_pool = t.op(Law.PRODUCT, [bound, volume], [t.number(1.0 / resting_volume)])
-        t.flux(slot, per_volume, 1.0)
-        t.flux(slot, bound, -1.0)
-        t.flux(store, in_pool, 1.0)
-        t.flux(store, freed, -1.0)
 
     # ------------------------------------------------------------------------------------------------- nodes
 
@@ -571,13 +445,13 @@ class _Compiler:
         for node in self.knowledge.nodes:
             for zone in self.knowledge.cell[node.cell].zones:
                 slot = self.tape.state(f"node.{node.cell}.{node.id}@{zone}", "activity, 0 to 1")
-                self.rest_values[slot] = 0.0
+                self.rest_values[slot] = 0.0  # found when the tape is frozen
 
     def _write_nodes(self) -> None:
         for node in self.knowledge.nodes:
             name = f"node.{node.cell}.{node.id}"
             self.gates.ask(name)
-            activity = self._activity(f"activity.{name}", node.cell, node.genes, node.family)
+            activity = self.activity(f"activity.{name}", node.cell, node.genes, node.family)
             ymax = activity if activity is not None else self.tape.number(1.0)
             for zone in self.knowledge.cell[node.cell].zones:
                 slot = self.slot(f"{name}@{zone}")
@@ -591,190 +465,7 @@ class _Compiler:
                 self.tape.flux(slot, relax, 1.0)
                 self.node_relax[slot] = relax
 
-    # ------------------------------------------------------------------------------------- cells, in motion
 
-    def _write_cells(self) -> None:
-        for cell, (population, resting) in self.populations.items():
-            for zone in population.cell.zones:
-                self._write_population(cell, population, resting, zone)
-
-    def _process_rate(
-        self, cell: str, process: Transition | Timed | Death | Influx | Growth, base: int, zone: int
-    ) -> Slot:
-        name = f"process.{cell}.{process.id}"
-        self.gates.ask(name)
-        factors = self.gates.gate(name, zone)
-        if self.rows_of(name) & self.silenced:
-            factors = []
-        return self.tape.op(
-            Law.PRODUCT, factors, [base], name=f"{name}@{zone}", rows=[*process.rows, *self.rows_of(name)]
-        )
-
-    def _write_population(self, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
-        t = self.tape
-        here = self.cells_at[cell, zone]
-        count = self.slot(f"{cell}.count@{zone}")
-        stages = {s.id: s.stages for s in population.cell.states}
-        rates: dict[str, Slot] = {}
-        for process in population.cell.processes:
-            if isinstance(process, Transition):
-                rates[process.id] = self._process_rate(cell, process, self.p(process.rate), zone)
-            elif isinstance(process, Timed):
-                pace = t.param(f"pace.{cell}.{process.id}", stages[process.state] / self.value(process.duration))
-                rates[process.id] = self._process_rate(cell, process, pace, zone)
-        single = double = None
-        if population.cell.binucleation:
-            single, double = self._binucleation(cell, resting.binucleation, zone)
-        for move in population.moves():
-            flow = t.op(Law.PRODUCT, [rates[move.process], here[move.origin]], [])
-            t.flux(here[move.origin], flow, -1.0)
-            made = flow
-            if move.binucleating and single is not None and double is not None:
-                made = t.op(Law.PRODUCT, [flow, single], [])
-                paired = t.op(Law.PRODUCT, [flow, double], [])
-                for target in move.binucleating:
-                    t.flux(here[target], paired, 1.0)
-            for target, number in move.arrivals:
-                t.flux(here[target], made, number)
-                if number > 1.0:
-                    t.flux(count, made, number - 1.0)
-        self._write_loss_and_gain(cell, population, resting, zone)
-
-    def _binucleation(self, cell: str, probability: float, zone: int) -> tuple[Slot, Slot]:
-        """Return the slots of (1 - p) and p, where p is the probability that a division skips cytokinesis.
-
-        Statements act on the odds p/(1 - p), so that p stays a probability however strong they are.
-        """
-        t = self.tape
-        self.gates.ask(f"binucleation.{cell}")
-        base = t.param(f"rest:binucleation odds {cell}", probability / (1.0 - probability))
-        odds = t.op(
-            Law.PRODUCT, self.gates.gate(f"binucleation.{cell}", zone), [base], name=f"binucleation.{cell}@{zone}"
-        )
-        one = t.number(1.0)
-        p = t.op(Law.HILL, [odds], [one, one])
-        return t.op(Law.NOT, [p], [one]), p
-
-    def _write_loss_and_gain(self, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
-        t = self.tape
-        here, count = self.cells_at[cell, zone], self.slot(f"{cell}.count@{zone}")
-        deaths = []
-        given = sum(
-            self.value(p.rate) for p in population.cell.processes if isinstance(p, Death) and p.rate != "solved"
-        )
-        if given >= resting.death_rate:
-            raise ModelError(
-                f"cell type {cell}: its stated death rates ({given:.3g} per h) exceed its healthy turnover ({resting.death_rate:.3g} per h); lower them"
-            )
-        self.death_rates[cell] = resting.death_rate
-        for process in population.cell.processes:
-            if isinstance(process, Death):
-                base = (
-                    t.param(f"rest:death {cell}.{process.id}", resting.death_rate - given)
-                    if process.rate == "solved"
-                    else self.p(process.rate)
-                )
-                deaths.append(self._process_rate(cell, process, base, zone))
-            elif isinstance(process, Influx):
-                self._write_influx(cell, population, process, zone)
-        total = t.op(Law.LINEAR, deaths, [t.number(0.0)] + [t.number(1.0)] * len(deaths), name=f"death.{cell}@{zone}")
-        for slot in (*here, count):
-            t.flux(slot, t.op(Law.PRODUCT, [total, slot], []), -1.0)
-        for process in population.cell.processes:
-            if isinstance(process, Growth):
-                self._write_growth(cell, process, total, zone)
-
-    def _write_influx(self, cell: str, population: Population, process: Influx, zone: int) -> None:
-        t = self.tape
-        rate = self._process_rate(cell, process, self.p(process.rate), zone)
-        arriving = t.op(Law.PRODUCT, [rate, self.slot("inflow")], [t.number(self.shares(cell, zone))])
-        here = self.cells_at[cell, zone]
-        for i in influx_targets(population, process):
-            t.flux(here[i], arriving, 1.0)
-        t.flux(self.slot(f"{cell}.count@{zone}"), arriving, 1.0)
-
-    def _write_growth(self, cell: str, process: Growth, death: Slot, zone: int) -> None:
-        """dM/dt = (k + d0) N G - (k + d) M: synthesis per cell, decay per mass; v = M/N settles at G."""
-        t = self.tape
-        count, mass = self.slot(f"{cell}.count@{zone}"), self.slot(f"{cell}.mass@{zone}")
-        k = self.value(process.rate)
-        base = t.param(f"rest:synthesis {cell}.{process.id}", k + self.death_rates[cell])
-        synthesis = self._process_rate(cell, process, base, zone)
-        t.flux(mass, t.op(Law.PRODUCT, [synthesis, count], []), 1.0)
-        t.flux(mass, t.op(Law.PRODUCT, [mass], [self.p(process.rate)]), -1.0)
-        t.flux(mass, t.op(Law.PRODUCT, [death, mass], []), -1.0)
-
-    # ------------------------------------------------------------------------------------------------ freeze
-
-    def _freeze(self) -> CompiledModel:
-        t = self.tape
-        rest = np.array([self.rest_values[i] for i in range(len(t.state_names))])
-        rest, params = fill_resting_values(t, rest, self.node_relax)
-        input_start, inputs = t.flat(t.inputs, slots=True)
-        argument_start, arguments = t.flat(t.arguments, slots=False)
-        by_state: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-        for state, slot, coefficient in t.fluxes:
-            by_state[state][t.settle(slot)] += coefficient
-        flux_lists = [list(by_state[i]) for i in range(len(t.state_names))]
-        coefficient = np.array([by_state[i][j] for i, js in enumerate(flux_lists) for j in js])
-        flux_start = np.zeros(len(flux_lists) + 1, dtype=np.int64)
-        flux_start[1:] = np.cumsum([len(x) for x in flux_lists])
-        return CompiledModel(
-            species=self.species,
-            knowledge_version=self.knowledge.version,
-            zones=len(ZONES),
-            state_names=tuple(t.state_names),
-            state_units=tuple(t.state_units),
-            slot_names=tuple(t.op_names),
-            param_names=tuple(t.param_names),
-            extensive=np.array(t.extensive),
-            rest=rest,
-            params=params,
-            law=np.array([int(x) for x in t.law], dtype=np.int64),
-            input_start=input_start,
-            inputs=inputs,
-            argument_start=argument_start,
-            arguments=arguments,
-            flux_start=flux_start,
-            flux=np.array([j for js in flux_lists for j in js], dtype=np.int64),
-            coefficient=coefficient,
-            rows=tuple(tuple(sorted(r)) for r in t.rows),
-            input_rows=tuple(row for rows in t.input_rows for row in rows),
-            activities=tuple(self.activities.values()),
-            relabel=self._relabel(),
-            groups=self._groups(),
-        )
-
-    def _relabel(self) -> Relabel:
-        """Pair every compartment that bears a label with the one of the same cells without it."""
-        settled, fresh = [], []
-        for cell, (population, _) in self.populations.items():
-            for zone in population.cell.zones:
-                here = self.cells_at[cell, zone]
-                for i, c in enumerate(population.compartments):
-                    plain = replace(
-                        c, lineage=population.cell.lineages[0], generation=None if c.generation is None else 0
-                    )
-                    if plain != c:
-                        settled.append(here[i])
-                        fresh.append(here[population.position[plain]])
-        return Relabel(np.array(settled, dtype=np.int64), np.array(fresh, dtype=np.int64))
-
-    def _groups(self) -> dict[str, np.typing.NDArray[np.int64]]:
-        groups: dict[str, list[int]] = defaultdict(list)
-        for cell, (population, _) in self.populations.items():
-            for zone in population.cell.zones:
-                groups[f"{cell}.count"].append(self.slot(f"{cell}.count@{zone}"))
-                if population.cell.has_mass:
-                    groups[f"{cell}.mass"].append(self.slot(f"{cell}.mass@{zone}"))
-                for slot, c in zip(self.cells_at[cell, zone], population.compartments, strict=True):
-                    groups[cell].append(slot)
-                    groups[f"{cell}.{c.state}"].append(slot)
-                    if len(population.cell.lineages) > 1:
-                        groups[f"{cell}.{c.lineage}"].append(slot)
-                    if len(population.cell.nuclei) > 1:
-                        groups[f"{cell}.{c.nuclei}"].append(slot)
-                    if c.generation is not None:
-                        groups[f"{cell}.generation{c.generation}"].append(slot)
-                        groups[f"{cell}.{c.state}.generation{c.generation}"].append(slot)
-        return {name: np.array(slots, dtype=np.int64) for name, slots in groups.items()}
+def _near(name: str, known: Collection[str]) -> str:
+    """Return the known names that resemble one, for a message."""
+    return ", ".join(nearest(name, known))

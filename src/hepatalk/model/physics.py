@@ -23,18 +23,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hepatalk.model.laws import Law, hill
+from hepatalk.model.populations import ZONES
+from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
-    from hepatalk.model.compiler import _Compiler
+    from hepatalk.model.compiler import Compiler
 
 __all__ = ["resting_zone_volume", "write", "write_failure"]
 
-ZONES = (1, 2, 3)
 #: Hill power of the shortfall: from 5% to 95% of it within a factor 2 of load.
 FAILURE_STEEPNESS = 8.0
 
 
-def resting_zone_volume(c: _Compiler, zone: int) -> float:
+def resting_zone_volume(c: Compiler, zone: int) -> float:
     """Return the healthy volume of a zone, as a fraction of the healthy liver."""
     total = 0.0
     for cell in c.knowledge.cells:
@@ -43,7 +44,7 @@ def resting_zone_volume(c: _Compiler, zone: int) -> float:
     return total + c.value("sinusoid_volume_share") * c.shares("LSEC", zone)
 
 
-def write(c: _Compiler) -> None:
+def write(c: Compiler) -> None:
     """Write flow, shear, volume, load and oxygen on the tape."""
     t = c.tape
     one, zero, tiny = t.number(1.0), t.number(0.0), t.number(1e-6)
@@ -88,7 +89,7 @@ def write(c: _Compiler) -> None:
             )
 
 
-def _inflow(c: _Compiler) -> int:
+def _inflow(c: Compiler) -> int:
     """Total portal inflow: what the body sends x (1 + response to the share of function lost).
 
     Part of the response comes at once, part slowly; the lost share stays below 1, so that inflow stays positive.
@@ -106,7 +107,7 @@ def _inflow(c: _Compiler) -> int:
     return t.op(Law.PRODUCT, [response], [c.p("body.inflow")], name="inflow")
 
 
-def _zone_volume(c: _Compiler, z: int, radius: int) -> int:
+def _zone_volume(c: Compiler, z: int, radius: int) -> int:
     t = c.tape
     parts, weights = [], []
     for cell in c.knowledge.cells:
@@ -119,7 +120,7 @@ def _zone_volume(c: _Compiler, z: int, radius: int) -> int:
     )
 
 
-def write_failure(c: _Compiler) -> None:
+def write_failure(c: Compiler) -> None:
     """Accumulated shortfall of function: what toxins a failing liver leaves in the body.
 
     A steep Hill function of load rises from almost 0 while function suffices to 1 per h far below the critical

@@ -17,8 +17,19 @@ from scipy.optimize import brentq
 from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import CellType, Influx, Timed, Transition
 
-__all__ = ["GENERATIONS", "Compartment", "Population", "RestingPopulation", "influx_targets", "resting_population"]
+__all__ = [
+    "GENERATIONS",
+    "ZONES",
+    "Compartment",
+    "Move",
+    "Population",
+    "RestingPopulation",
+    "influx_targets",
+    "resting_population",
+]
 
+#: Zones of the lobule, in the direction of the blood: periportal, middle, pericentral.
+ZONES = (1, 2, 3)
 #: Generations told apart: undivided since time zero, divided once, divided twice or more.
 GENERATIONS = 3
 

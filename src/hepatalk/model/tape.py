@@ -14,7 +14,7 @@ from hepatalk.model.laws import Law
 
 __all__ = ["Slot", "Tape"]
 
-#: Reference to a value: states count up from 0, operations count down from -1 until `Tape.slots` settles them.
+#: Reference to a value: states count up from 0, operations count down from -1 until `Tape.settle`.
 Slot = int
 
 
@@ -110,6 +110,11 @@ class Tape:
         if name in self._state:
             return self._state[name]
         return self._named.get(name)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all states and named operations."""
+        return [n for n in (*self.state_names, *self.op_names) if n]
 
     def settle(self, slot: Slot) -> int:
         """Return the final index of a slot: states first, operations after them."""

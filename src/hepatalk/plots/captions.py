@@ -50,7 +50,7 @@ def citation(source: Source) -> str:
 
 
 def caption(view: View, name: str) -> str:
-    """Return the caption of a figure; names are those of `TITLES`, and ``drivers_map``."""
+    """Return the caption of a figure; names are those of `TITLES`, ``drivers_map`` and ``signals_map``."""
     return " ".join(part for part in _WORDS[name](view) if part)
 
 
@@ -108,9 +108,13 @@ def _signals(view: View) -> tuple[str, ...]:
         return ("No signal left its healthy level.",)
     return (
         f"The {n} signals that respond most, from the earliest (top) to the latest half-maximal response (dot).",
-        "White: healthy level; the text on the right gives the level farthest from health and when it is reached.",
-        "Time on a square-root scale. Model only.",
+        "White: healthy level; hatched: more than 30% below it; the text on the right gives the level farthest from",
+        "health and when it is reached. Time on a square-root scale. Model only.",
     )
+
+
+def _signals_map(view: View) -> tuple[str, ...]:
+    return tuple(part.replace(" hatched: more than 30% below it;", "") for part in _signals(view))
 
 
 def _states(view: View) -> tuple[str, ...]:
@@ -168,6 +172,7 @@ _WORDS = {
     "liver_volume": _volume,
     "s_phase": _s_phase,
     "signals": _signals,
+    "signals_map": _signals_map,
     "states": _states,
     "flow": _flow,
     "drivers": _drivers,

@@ -35,6 +35,7 @@ from hepatalk.plots.view import Drive, View
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
     from hepatalk.experiments.comparison import AnimalGroup
 
@@ -42,6 +43,8 @@ __all__ = ["draw_all", "encoded"]
 
 Floats = npt.NDArray[np.float64]
 
+#: Levels below this log2 fold, about 30% under health, are hatched.
+LOW_LOG2 = -0.5
 _MARKERS = {"Carbohydrate": "o", "Chow": "s"}
 
 
@@ -209,6 +212,15 @@ def _signals(view: View) -> Figure:
         extent=(0.0, float(x[-1]), n - 0.5, -0.5),
         interpolation="nearest",
     )
+    for i, row in enumerate(grid):  # a grey print shows no sign: what is below health is hatched as well
+        low = {
+            "where": row < LOW_LOG2,
+            "facecolor": "none",
+            "edgecolor": "#00000066",
+            "hatch": "/////",
+            "linewidth": 0.0,
+        }
+        axes.fill_between(x, i - 0.5, i + 0.5, **low)
     axes.plot(
         root_hours(r.half_h),
         np.arange(n),
@@ -231,13 +243,18 @@ def _signals(view: View) -> Figure:
             va="center",
             fontsize=8.5,
         )
+    _colour_bar(figure, axes, image)
+    return figure
+
+
+def _colour_bar(figure: Figure, axes: Axes, image: AxesImage) -> None:
+    """Add the scale of the heat map, beside the levels in words."""
     top, bottom = axes.get_position().y1, axes.get_position().y0
     bar = figure.colorbar(
         image, cax=figure.add_axes((0.915, bottom + 0.15 * (top - bottom), 0.014, 0.7 * (top - bottom))), extend="both"
     )
     bar.set_label("log2 (level / healthy level)")
     bar.outline.set_linewidth(0.5)
-    return figure
 
 
 def _states(view: View) -> Figure:

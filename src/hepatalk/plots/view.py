@@ -23,6 +23,8 @@ DRIVEN = ("s_phase.HEP", "liver_volume")
 MOST_SIGNALS = 20
 #: A signal that never leaves health by more than this (log2 fold; about 7%) is not said to respond.
 LEAST_RESPONSE = 0.1
+#: How far above its start a share of cells in S phase must rise to count as a wave.
+LEAST_WAVE = 1.2
 #: Statements drawn for a readout: those that act on the process itself, and those upstream of it.
 MOST_DIRECT, MOST_UPSTREAM = 7, 7
 #: A statement that never reaches this part of the strongest push is not drawn.
@@ -30,25 +32,7 @@ LEAST_SHARE = 0.03
 #: How many statements of each moment are listed in a report.
 MOST_LISTED = 10
 #: When the driving statements are looked at: dense where much happens.
-_LOOKED_AT_H = (
-    0.0,
-    1.0,
-    3.0,
-    6.0,
-    10.0,
-    16.0,
-    24.0,
-    36.0,
-    48.0,
-    72.0,
-    96.0,
-    144.0,
-    216.0,
-    336.0,
-    672.0,
-    2160.0,
-    8760.0,
-)
+_LOOKED_AT_H = (0.0, 1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0, 120.0, 168.0, 240.0, 336.0, 672.0, 2160.0, 8760.0)
 
 
 @dataclass(frozen=True)
@@ -199,7 +183,8 @@ def _waves(result: Result) -> tuple[Wave, ...]:
     found = []
     for cell in CELLS:
         item = result.readouts.get(f"s_phase.{cell}")
-        if item is not None and item.first_wave is not None:
+        # At rest a few cells divide too; the largest of their ripples is no wave.
+        if item is not None and item.first_wave is not None and item.first_wave[0] > LEAST_WAVE * item.values[0]:
             found.append(Wave(cell, *item.first_wave))
     return tuple(sorted(found, key=lambda wave: wave.peak_h))
 

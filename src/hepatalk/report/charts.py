@@ -324,7 +324,7 @@ def _states(view: View) -> Chart:
                     "name": state_label(_safe(state)),
                     "y": _numbers(100.0 * view.result.readout(f"state.{cell}.{state}"), 3),
                     "fillcolor": tint,
-                    "line": {"width": 0.5, "color": "white"},
+                    "line": {"width": 0.5, "color": "white", "simplify": False},
                     "xaxis": f"x{suffix}",
                     "yaxis": f"y{suffix}",
                     "text": times,

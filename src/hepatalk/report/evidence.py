@@ -28,7 +28,7 @@ _LINKS = {
     "matched": "link checked against the review's bibliography",
     "recalled": "link recalled, not checked",
     "unknown": "link unknown",
-    "direct": "read directly",
+    "direct": "cited directly",
 }
 _READ = {
     "full_text": "full text read",
@@ -116,8 +116,10 @@ def _stance(knowledge: Knowledge, record: Interaction) -> str:
             f"<p>Opposed by:</p><ul>{''.join(f'<li>{source_item(knowledge, s)}</li>' for s in record.opposed_by)}</ul>"
         )
     for dispute in disputes:
-        words += f"<p><b>{escape(dispute.id)}</b> Review: {escape(dispute.review_says)} "
-        f"Literature: {escape(dispute.literature_says)}</p>"
+        words += (
+            f"<p><b>{escape(dispute.id)}</b> Review: {escape(dispute.review_says)} "
+            f"Literature: {escape(dispute.literature_says)}</p>"
+        )
     return words
 
 

@@ -19,7 +19,7 @@ __all__ = ["page"]
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 #: Charts that are drawn in another way than the static figures of the same name.
-_CAPTION_OF = {"drivers": "drivers_map"}
+_CAPTION_OF = {"drivers": "drivers_map", "signals": "signals_map"}
 
 
 _WHY = (

@@ -47,6 +47,7 @@ def key_readouts(view: View) -> str:
         ),
         "numbers",
     )
+    waves = waves if view.waves else "<p>No cell type has a wave of DNA synthesis.</p>"
     error = "" if view.error is None else f"<p>Volume, model against carbohydrate-fed rats: RMSE {view.error:.3f}.</p>"
     return (
         f"<h3>Liver volume ({escape(view.result.unit('liver_volume'))})</h3>{volume}{error}"
@@ -134,7 +135,8 @@ def disputes(view: View) -> str:
         rows = f"<p class='muted'>Statements: {escape(', '.join(hypothesis.rows))}.</p>" if hypothesis.rows else ""
         items.append(
             f"<details><summary>{escape(hypothesis.title)} <code>{escape(hypothesis.id)}</code> "
-            f"<span class='muted'>{ran}</span></summary><div class='statement'><p><b>{escape(hypothesis.question)}</b></p>"
+            f"<span class='muted'>{ran}</span></summary>"
+            f"<div class='statement'><p><b>{escape(hypothesis.question)}</b></p>"
             f"<p>Default: {escape(hypothesis.default)}</p><p>Alternatives:</p><ul>{others}</ul>{rows}</div></details>"
         )
     return lead + "".join(items)
@@ -173,7 +175,7 @@ def citations(view: View) -> str:
     version = origin.versions.get("hepatalk", "")
     return (
         f"<p>Cite the software with its version and the model it ran: hepatalk {escape(version)}, model "
-        f"<code>{escape(origin.model_hash)}</code>, knowledge <code>{escape(origin.knowledge_version)}</code>; and the sources "
-        f"of what you use.</p><details><summary>The {len(names)} sources of this run</summary>"
+        f"<code>{escape(origin.model_hash)}</code>, knowledge <code>{escape(origin.knowledge_version)}</code>; "
+        f"and the sources of what you use.</p><details><summary>The {len(names)} sources of this run</summary>"
         f"<ol class='sources'>{items}</ol></details>"
     )

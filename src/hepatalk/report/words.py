@@ -63,8 +63,8 @@ def _regrowth(view: View) -> list[str]:
     number, size = result.at("hepatocyte_count", end_h), result.at("hepatocyte_volume", end_h)
     said.append(
         f"In the end there are {number:.2f} of the healthy number of hepatocytes, each {size:.2f} times its healthy "
-        f"volume. {READOUT_NAMES['portal_flow'].capitalize()} is {result.at('portal_flow', 0.0):.1f} times the healthy one "
-        f"at once and {result.at('portal_flow', end_h):.1f} times in the end."
+        f"volume. {READOUT_NAMES['portal_flow'].capitalize()} is {result.at('portal_flow', 0.0):.1f} times the healthy "
+        f"one at once and {result.at('portal_flow', end_h):.1f} times in the end."
     )
     return said
 

@@ -58,7 +58,7 @@ def test_ids_are_unique() -> None:
 
 
 def test_use_and_how_are_the_known_counts() -> None:
-    assert Counter(row.how for row in OBSERVATIONS) == {"read": 233, "recalled": 62, "derived": 7, "not_found": 1}
+    assert Counter(row.how for row in OBSERVATIONS) == {"read": 233, "recalled": 62, "derived": 7, "not_found": 2}
     assert Counter(row.use for row in OBSERVATIONS) == {
         "validate": 144, "context": 67, "recalled": 62, "calibrate": 31,
     }  # fmt: skip

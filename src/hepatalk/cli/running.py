@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -89,7 +90,11 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         from hepatalk.cli.folder import check_writable
 
         check_writable(out)
-    note(f"running {name} ...")
+    note(
+        f"running {name} ..."
+        if _kernels_are_compiled()
+        else f"running {name}; the first run compiles, for a minute ..."
+    )
     finished, knowledge = background(lambda: _perform(name, {**options, "engine": engine, "seed": seed, "set": values}))
     if out is not None:
         _leave_report(finished, out, knowledge)
@@ -102,6 +107,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     if out is not None:
         say()
         say(f"report: {out / 'report.html'}")
+
+
+def _kernels_are_compiled() -> bool:
+    return any(Path(os.environ.get("NUMBA_CACHE_DIR", "")).rglob("*.nbc"))
 
 
 def _no_engine(engine: str) -> Exception:

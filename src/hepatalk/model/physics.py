@@ -1,18 +1,32 @@
 r"""Physical laws: what flow, shear, oxygen and metabolic load are, given the cells of the liver.
 
-=============  ===========================================================================================
-quantity       law (all relative to health, so 1 at rest)
-=============  ===========================================================================================
-inflow         body.inflow x response: what the gut sends, whatever the size of the liver (response 1 by default)
-q (zone)       inflow / LSECs: flow through each sinusoid, sinusoids being as many as their lining allows
-radius (zone)  q^b / contraction: sinusoids distend as flow through them rises
-shear (zone)   q / radius^3: wall shear of Poiseuille flow, 4 mu q / (pi r^3)
-volume         hepatocyte mass and cells of the other types at their volume shares + sinusoids x radius^2
-flow           inflow / volume: portal flow per liver volume
-load           body.demand / hepatocyte mass: metabolic demand on each unit of functional mass
-vascular       LSECs per hepatocyte mass
-oxygen         profile x x(1 + k)/(x + k), x = vascular: supply against Michaelis-Menten use
-=============  ===========================================================================================
+===============  =========================================================================================
+quantity         law (relative to health, so 1 at rest, unless a unit is given)
+===============  =========================================================================================
+capacity         hepatocyte mass: the functional mass of the liver
+demand           body.demand
+load             demand / capacity: metabolic demand on each unit of functional mass
+function         capacity / demand; the share of function lost is 1 - function
+inflow           body.inflow x (1 + response): portal inflow, whatever the size of the liver. The response to the
+                 share of function lost is inflow_fast x lost at once, and a slow part that approaches
+                 inflow_slow x lost with the time constant inflow_time (h)
+sinusoid_flow    q = inflow / LSECs of the zone: sinusoids are as many as their lining allows
+radius (zone)    q^b x gates: sinusoids distend as flow through them rises (b = distension_exponent)
+shear (zone)     q / radius^3: wall shear of Poiseuille flow, 4 mu q / (pi r^3)
+volume (zone)    hepatocyte mass and cells of the other types at their volume shares + sinusoids x radius^2
+volume           sum over the zones: fraction of the healthy liver
+flow             inflow / volume: portal flow per liver volume
+vascular (zone)  LSECs per hepatocyte mass
+oxygen (zone)    profile x x(1 + k)/(x + k), x = vascular: supply against Michaelis-Menten use (k = oxygen_extraction)
+size (zone)      hepatocyte mass / hepatocytes
+density (zone)   cells of a type / volume of the zone
+shortfall        steep Hill function of load around 1 / critical_function, 0 to 1 (per h)
+deficit          d deficit/dt = shortfall - deficit_recovery x deficit, in h; death is the moment at which it
+                 reaches lethal_deficit
+===============  =========================================================================================
+
+A law that carries a silenced row (``physics.flow``, ``physics.shear``, ...) is held at its healthy value. Without a
+slow and a fast response, inflow is what the body sends.
 
 Sources: conserved portal inflow and the distension exponent come from pigs (Hammond et al. 2019, Clin Sci 133:153); the
 parameter records carry every number's source. Poiseuille's law and Michaelis-Menten use are textbook physics.
@@ -33,10 +47,19 @@ __all__ = ["resting_zone_volume", "write", "write_failure"]
 
 #: Hill power of the shortfall: from 5% to 95% of it within a factor 2 of load.
 FAILURE_STEEPNESS = 8.0
+#: Amounts below these (of a healthy liver's) count as these, so that ratios stay finite.
+_LEAST = 1e-6
+_LEAST_OF_A_TYPE = 1e-3
 
 
 def resting_zone_volume(c: Compiler, zone: int) -> float:
-    """Return the healthy volume of a zone, as a fraction of the healthy liver."""
+    """Return the healthy volume of a zone, as a fraction of the healthy liver.
+
+    Raises
+    ------
+    KnowledgeError
+        If a volume share has no parameter record.
+    """
     total = 0.0
     for cell in c.knowledge.cells:
         if zone in cell.zones:
@@ -45,54 +68,49 @@ def resting_zone_volume(c: Compiler, zone: int) -> float:
 
 
 def write(c: Compiler) -> None:
-    """Write flow, shear, volume, load and oxygen on the tape."""
+    """Write flow, shear, volume, load and oxygen on the tape.
+
+    Parameters
+    ----------
+    c : Compiler
+        With the states of HEP, LSEC and KC declared in every zone.
+
+    Raises
+    ------
+    KnowledgeError
+        If a parameter that a law needs has no record.
+    ModelError
+        If the cells that a law needs are not there.
+    """
     t = c.tape
-    one, zero, tiny = t.number(1.0), t.number(0.0), t.number(1e-6)
+    one, zero, tiny = t.number(1.0), t.number(0.0), t.number(_LEAST)
     capacity = t.op(Law.LINEAR, [c.slot(f"HEP.mass@{z}") for z in ZONES], [zero, one, one, one], name="capacity")
     demand = t.op(Law.PRODUCT, [], [c.p("body.demand")], name="demand")
-    t.op(Law.RATIO, [demand, capacity], [one, t.number(1e-3)], name="load")
+    t.op(Law.RATIO, [demand, capacity], [one, t.number(_LEAST_OF_A_TYPE)], name="load")
     t.op(Law.RATIO, [capacity, demand], [one, tiny], name="function")
     inflow = _inflow(c)
     t.op(Law.LINEAR, [c.slot(f"KC.count@{z}") for z in ZONES], [zero, one, one, one], name="KC.total")
     c.gates.ask("physics.radius")
     volumes = []
-    for z in ZONES:
-        per_sinusoid = t.op(
-            Law.RATIO,
-            [inflow, c.slot(f"LSEC.count@{z}")],
-            [t.number(c.shares("LSEC", z)), t.number(1e-3)],
-        )
-        per_sinusoid = c.law(per_sinusoid, "sinusoid_flow", "physics.sinusoid_flow", z)
-        free_radius = t.op(Law.POWER, [per_sinusoid], [one, c.p("distension_exponent")])
-        radius = t.op(Law.PRODUCT, [free_radius, *c.gates.gate("physics.radius", z)], [])
-        radius = c.law(radius, "radius", "physics.radius", z)
-        resistance = t.op(Law.POWER, [radius], [one, t.number(-3.0)])
-        c.law(t.op(Law.PRODUCT, [per_sinusoid, resistance], []), "shear", "physics.shear", z)
-        volumes.append(_zone_volume(c, z, radius))
-        x = t.op(Law.RATIO, [c.slot(f"LSEC.count@{z}"), c.slot(f"HEP.mass@{z}")],
-                 [t.number(c.shares("HEP", z) / c.shares("LSEC", z)), tiny])  # fmt: skip
-        x = c.law(x, "vascular", "physics.vascular", z)
-        used = t.op(Law.HILL, [x], [t.number(c.value("oxygen_extraction")), one])
-        level = c.profile("oxygen_profile")[z - 1] * (1.0 + c.value("oxygen_extraction"))
-        c.law(t.op(Law.PRODUCT, [used], [t.number(level)]), "oxygen", "physics.oxygen", z)
-        t.op(Law.RATIO, [c.slot(f"HEP.mass@{z}"), c.slot(f"HEP.count@{z}")], [one, tiny], name=f"size@{z}")
+    for zone in ZONES:
+        volumes.append(_zone_volume(c, zone, _sinusoids(c, zone, inflow)))
+        _oxygen(c, zone)
+        mass_and_count = [c.slot(f"HEP.mass@{zone}"), c.slot(f"HEP.count@{zone}")]
+        t.op(Law.RATIO, mass_and_count, [one, tiny], name=f"size@{zone}")
     volume = t.op(Law.LINEAR, volumes, [zero, one, one, one], name="volume")
     c.law(t.op(Law.RATIO, [inflow, volume], [one, tiny]), "flow", "physics.flow", None)
     for cell in c.knowledge.cells:
-        for z in cell.zones:
-            scale = t.number(resting_zone_volume(c, z) / c.shares(cell.id, z))
-            t.op(
-                Law.RATIO,
-                [c.slot(f"{cell.id}.count@{z}"), c.slot(f"volume@{z}")],
-                [scale, tiny],
-                name=f"density.{cell.id}@{z}",
-            )
+        for zone in cell.zones:
+            scale = t.number(resting_zone_volume(c, zone) / c.shares(cell.id, zone))
+            count_and_volume = [c.slot(f"{cell.id}.count@{zone}"), c.slot(f"volume@{zone}")]
+            t.op(Law.RATIO, count_and_volume, [scale, tiny], name=f"density.{cell.id}@{zone}")
 
 
-def _inflow(c: Compiler) -> int:
+def _inflow(c: Compiler) -> Slot:
     """Total portal inflow: what the body sends x (1 + response to the share of function lost).
 
-    Part of the response comes at once, part slowly; the lost share stays below 1, so that inflow stays positive.
+    Part of the response comes at once, part slowly. The lost share is below 1; it is negative where function exceeds
+    demand, and inflow then falls.
     """
     t = c.tape
     slow = t.state("inflow_response", "x healthy inflow")
@@ -107,35 +125,64 @@ def _inflow(c: Compiler) -> int:
     return t.op(Law.PRODUCT, [response], [c.p("body.inflow")], name="inflow")
 
 
-def _zone_volume(c: Compiler, z: int, radius: int) -> int:
+def _sinusoids(c: Compiler, zone: int, inflow: Slot) -> Slot:
+    """Write the flow through each sinusoid of a zone, its radius and its wall shear; return the radius."""
+    t = c.tape
+    one = t.number(1.0)
+    share, least = t.number(c.shares("LSEC", zone)), t.number(_LEAST_OF_A_TYPE)
+    per_sinusoid = t.op(Law.RATIO, [inflow, c.slot(f"LSEC.count@{zone}")], [share, least])
+    per_sinusoid = c.law(per_sinusoid, "sinusoid_flow", "physics.sinusoid_flow", zone)
+    free_radius = t.op(Law.POWER, [per_sinusoid], [one, c.p("distension_exponent")])
+    radius = t.op(Law.PRODUCT, [free_radius, *c.gates.gate("physics.radius", zone)], [])
+    radius = c.law(radius, "radius", "physics.radius", zone)
+    resistance = t.op(Law.POWER, [radius], [one, t.number(-3.0)])
+    c.law(t.op(Law.PRODUCT, [per_sinusoid, resistance], []), "shear", "physics.shear", zone)
+    return radius
+
+
+def _zone_volume(c: Compiler, zone: int, radius: Slot) -> Slot:
+    """Write the volume of a zone, as a fraction of the healthy liver."""
     t = c.tape
     parts, weights = [], []
     for cell in c.knowledge.cells:
-        if z in cell.zones:
-            parts.append(c.slot(f"{cell.id}.{'mass' if cell.has_mass else 'count'}@{z}"))
+        if zone in cell.zones:
+            parts.append(c.slot(f"{cell.id}.{'mass' if cell.has_mass else 'count'}@{zone}"))
             weights.append(c.p(cell.volume_share))
-    lumen = t.op(Law.PRODUCT, [c.slot(f"LSEC.count@{z}"), radius, radius], [])
-    return t.op(
-        Law.LINEAR, [*parts, lumen], [t.number(0.0), *weights, c.p("sinusoid_volume_share")], name=f"volume@{z}"
-    )
+    lumen = t.op(Law.PRODUCT, [c.slot(f"LSEC.count@{zone}"), radius, radius], [])
+    none = t.number(0.0)
+    weights.append(c.p("sinusoid_volume_share"))
+    return t.op(Law.LINEAR, [*parts, lumen], [none, *weights], name=f"volume@{zone}")
+
+
+def _oxygen(c: Compiler, zone: int) -> None:
+    """Write the lining per hepatocyte mass of a zone and the oxygen that it brings."""
+    t = c.tape
+    scale = t.number(c.shares("HEP", zone) / c.shares("LSEC", zone))
+    lining = t.op(Law.RATIO, [c.slot(f"LSEC.count@{zone}"), c.slot(f"HEP.mass@{zone}")], [scale, t.number(_LEAST)])
+    lining = c.law(lining, "vascular", "physics.vascular", zone)
+    half = c.value("oxygen_extraction")
+    used = t.op(Law.HILL, [lining], [t.number(half), t.number(1.0)])
+    level = c.profile("oxygen_profile")[zone - 1] * (1.0 + half)
+    c.law(t.op(Law.PRODUCT, [used], [t.number(level)]), "oxygen", "physics.oxygen", zone)
 
 
 def write_failure(c: Compiler) -> None:
-    """Accumulated shortfall of function: what toxins a failing liver leaves in the body.
+    """Accumulated shortfall of function, in h: what toxins a failing liver leaves in the body.
 
     A steep Hill function of load rises from almost 0 while function suffices to 1 per h far below the critical
-    function; the shortfall is cleared at a constant relative rate. An animal dies when it exceeds ``lethal_deficit``.
+    function; the shortfall is cleared at a constant relative rate. The model only keeps the account: that an animal
+    dies when it reaches ``lethal_deficit`` is an event for which the engine looks while it solves.
+
+    Raises
+    ------
+    KnowledgeError
+        If ``critical_function``, ``deficit_recovery`` or ``lethal_deficit`` has no record.
     """
     t = c.tape
     critical = 1.0 / c.value("critical_function")
     deficit = t.state("deficit", "h")
     c.rest_values[deficit] = float(hill(1.0, critical, FAILURE_STEEPNESS)) / c.value("deficit_recovery")
-    short = t.op(
-        Law.HILL,
-        [c.slot("load")],
-        [t.param("rest:critical load", critical), t.number(FAILURE_STEEPNESS)],
-        name="shortfall",
-    )
-    t.flux(deficit, short, 1.0)
+    shape = [t.param("rest:critical load", critical), t.number(FAILURE_STEEPNESS)]
+    t.flux(deficit, t.op(Law.HILL, [c.slot("load")], shape, name="shortfall"), 1.0)
     t.flux(deficit, t.op(Law.PRODUCT, [deficit], [c.p("deficit_recovery")]), -1.0)
     t.op(Law.PRODUCT, [], [c.p("lethal_deficit")], name="lethal_deficit")

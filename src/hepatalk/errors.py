@@ -157,7 +157,7 @@ def unknown(kind: str, name: object, allowed: Iterable[str], next_step: str) -> 
     allowed : iterable of str
         Every name that would have been accepted.
     next_step : str
-        Where the whole list is, such as ``'hepatalk list signals'``.
+        Where the whole list is, such as ``'hepatalk list signals'``; a leading 'see' is understood.
 
     Returns
     -------
@@ -167,6 +167,7 @@ def unknown(kind: str, name: object, allowed: Iterable[str], next_step: str) -> 
     names = set(allowed)
     close = nearest(name if isinstance(name, str) else str(name), names)
     listed = f"nearest: {', '.join(close)}" if close else "none exists"
+    next_step = next_step.removeprefix("see ")
     return UnknownNameError(f"unknown {kind} {shown(name)}; {listed} ({len(names)} allowed: see {next_step})")
 
 

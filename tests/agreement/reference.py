@@ -547,7 +547,7 @@ class Reference:
         q["capacity"] = sum(m[f"HEP.mass@{z}"] for z in ZONES)
         q["load"] = m.now("body.demand") / max(q["capacity"], FLOOR_CAPACITY)
         q["function"] = q["capacity"] / max(m.now("body.demand"), FLOOR)
-        response = 1 + m["inflow_response"] + m.now("inflow_fast") * (q["load"] - 1)
+        response = 1 + m["inflow_response"] + m.now("inflow_fast") * (1 - q["function"])
         q["inflow"] = m.now("body.inflow") * response
         q["KC.total"] = sum(m[f"KC.count@{z}"] for z in ZONES)
         for z in ZONES:
@@ -580,12 +580,12 @@ class Reference:
         # Supply against Michaelis-Menten use, 1 x profile in health.
         scale = 1 + self.number("oxygen_extraction")
         q[f"vascular@{z}"] = vessels
-        q[f"oxygen@{z}"] = self.number("oxygen_profile", z) * scale * hill(vessels, m.now("oxygen_extraction"), 1.0)
+        q[f"oxygen@{z}"] = self.number("oxygen_profile", z) * scale * hill(vessels, self.number("oxygen_extraction"), 1.0)
         q[f"size@{z}"] = mass / max(m[f"HEP.count@{z}"], FLOOR)
 
     def _inflow_response(self, m: Moment, d: dict[str, float]) -> None:
-        """The slow part of the answer of total inflow to overload."""
-        aim = m.now("inflow_slow") * (m.physics["load"] - 1)
+        """The slow part of the answer of total inflow to the share of function lost."""
+        aim = m.now("inflow_slow") * (1 - m.physics["function"])
         d["inflow_response"] = (aim - m["inflow_response"]) / self.number("inflow_time")
 
     def _failure(self, m: Moment, d: dict[str, float]) -> None:
@@ -620,7 +620,7 @@ class Reference:
             growth = m.physics[f"volume@{z}"] / self.healthy_volume(z)
             freed = m.now(signal.release) * m[store] * self._gates(m, z, f"release.{signal.id}")
             binding = self.number(signal.store) * self.number(signal.release)
-            bound = binding * m[here] * m.free("ECM", z)
+            bound = binding * m.free(signal.id, z) * m.free("ECM", z)
             d[here] += freed / max(growth, FLOOR / self.healthy_volume(z)) - bound
             d[store] = bound * growth - freed
 
@@ -687,7 +687,9 @@ class Reference:
                     d[state_name(cell, c, z)] += arriving * self._receives(cell, process, c)
                 d[count] += arriving
             elif process.kind == "growth":
-                # Each cell makes mass, all mass decays and dies with its cells: mass per cell tends to the gates.
+                # Mass makes mass, less so in cells that are large already; all mass decays and dies with its cells.
                 mass = f"{cell.id}.mass@{z}"
-                synthesis = (self.number(process.rate) + healthy.death) * gates(process) * m[count]
+                size = m.physics[f"size@{z}"]
+                short = size ** -self.number(process.restoring) if size > 0.0 else 0.0
+                synthesis = (self.number(process.rate) + healthy.death) * gates(process) * m[mass] * short
                 d[mass] = synthesis - (m.now(process.rate) + death) * m[mass]

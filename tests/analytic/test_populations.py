@@ -86,7 +86,8 @@ def test_a_chain_in_the_engine_passes_in_the_stated_time(make_model: MakeModel) 
         tape.flux(here, flow, -1.0)
         tape.flux(there, flow, 1.0)
     time_h = np.linspace(0.0, 60.0, 61)
-    course = PopulationEngine().run(make_model(tape, [1.0, *[0.0] * stages]), [], time_h)
+    model = make_model(tape, [1.0, *[0.0] * stages])
+    course = PopulationEngine().run(model, [], time_h, start=model.rest)
     np.testing.assert_allclose(course.states[:, -1], gamma.cdf(time_h, stages, scale=duration / stages), atol=2e-6)
     np.testing.assert_allclose(course.states.sum(axis=1), 1.0, atol=1e-9)
 
@@ -101,7 +102,8 @@ def test_pure_death_and_pure_birth_are_exponential(make_model: MakeModel, rate: 
     n = tape.state("n", "1")
     tape.flux(n, tape.op(Law.PRODUCT, [n], [tape.param("rate", abs(rate))]), math.copysign(1.0, rate))
     time_h = np.linspace(0.0, 100.0, 51)
-    course = PopulationEngine(solver=solver).run(make_model(tape, [1.0]), [], time_h)
+    model = make_model(tape, [1.0])
+    course = PopulationEngine(solver=solver).run(model, [], time_h, start=model.rest)
     np.testing.assert_allclose(course.states[:, 0], np.exp(rate * time_h), rtol=5e-6)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -73,19 +74,29 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hepatalk run phx70 --knockout Il6 --out results/il6
     hepatalk run phx70 --set hgf_half_life=0.1 --json
     """  # noqa: D301 - \b keeps the lines of the example apart
-    if species is not None and species not in _SPECIES:
-        raise unknown("species", species, _SPECIES, "'hepatalk run --help'")
-    if engine not in _ENGINES:
-        raise _no_engine(engine)
-    values = _assignments(set_ or [])
-    options: dict[str, Any] = {
-        "species": cast("Species | None", species),
-        "days": days,
-        "every": every,
-        "knockouts": tuple(knockout or ()),
-        "hypotheses": tuple(hypothesis or ()),
-    }
-    _refuse_early(name, options, values)
+    asked = _Asked(
+        species, engine, days, every, seed, tuple(knockout or ()), tuple(hypothesis or ()), _assignments(set_ or [])
+    )
+    _refuse_early(name, asked)
+    _run(name, asked, out, json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of a run."""
+
+    species: str | None
+    engine: str
+    days: float | None
+    every: float | None
+    seed: int
+    knockouts: tuple[str, ...]
+    hypotheses: tuple[str, ...]
+    values: dict[str, float]
+
+
+def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
+    """Run, write, and print."""
     if out is not None:
         from hepatalk.cli.folder import check_writable
 
@@ -95,9 +106,12 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         if _kernels_are_compiled()
         else f"running {name}; the first run compiles, for a minute ..."
     )
-    finished, knowledge = background(lambda: _perform(name, {**options, "engine": engine, "seed": seed, "set": values}))
+    finished, knowledge = background(lambda: _perform(name, asked))
     if out is not None:
-        _leave_report(finished, out, knowledge)
+        from hepatalk.cli.folder import write_run
+
+        note("writing the report ...")
+        write_run(finished, out, knowledge)
     if json:
         print_json(finished.result.to_json())
         return
@@ -137,27 +151,40 @@ def _assignments(texts: list[str]) -> dict[str, float]:
     return values
 
 
-def _refuse_early(name: str, options: dict[str, Any], values: dict[str, float]) -> None:
+def _refuse_early(name: str, asked: _Asked) -> None:
     """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds."""
     from hepatalk.experiments.experiment import load_experiment, overridden
 
-    posed = load_experiment(name)
+    if asked.species is not None and asked.species not in _SPECIES:
+        raise unknown("species", asked.species, _SPECIES, "'hepatalk run --help'")
+    if asked.engine not in _ENGINES:
+        raise _no_engine(asked.engine)
     overridden(
-        posed, species=options["species"], days=options["days"], every_h=options["every"],
-        knockouts=options["knockouts"], hypotheses=options["hypotheses"], parameters=values,
-    )  # fmt: skip
+        load_experiment(name),
+        species=asked.species,
+        days=asked.days,
+        every_h=asked.every,
+        knockouts=asked.knockouts,
+        hypotheses=asked.hypotheses,
+        parameters=asked.values,
+    )
 
 
-def _perform(name: str, options: dict[str, Any]) -> tuple[Run, Knowledge]:
+def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
     from hepatalk.experiments.run import perform
     from hepatalk.knowledge.load import load
 
     knowledge = load()
-    return perform(name, knowledge=knowledge, **options), knowledge
-
-
-def _leave_report(finished: Run, out: Path, knowledge: Knowledge) -> None:
-    from hepatalk.cli.folder import write_run
-
-    note("writing the report ...")
-    write_run(finished, out, knowledge)
+    finished = perform(
+        name,
+        species=cast("Species | None", asked.species),
+        engine=asked.engine,
+        days=asked.days,
+        every=asked.every,
+        seed=asked.seed,
+        knockouts=asked.knockouts,
+        set=asked.values,
+        hypotheses=asked.hypotheses,
+        knowledge=knowledge,
+    )
+    return finished, knowledge

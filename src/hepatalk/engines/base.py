@@ -26,12 +26,15 @@ class Course:
     Attributes
     ----------
     time_h : (n_times,) float array
+        In h from time zero.
     states : (n_times, n_states) float array
-    params : (n_times, n_params) float array or (n_params,)
-        Parameters in force at each time, as indices into ``param_sets``.
+        In the units of the model's states; held from the moment of death on.
     param_sets : (n_sets, n_params) float array
+        The parameters in force between one change and the next.
     param_set_of : (n_times,) int array
+        Which of the sets is in force at each time.
     died_at_h : float or None
+        The moment of death; None for an animal that lives, negative for one that died before time zero.
     """
 
     time_h: Floats
@@ -54,5 +57,30 @@ class Engine(Protocol):
         start: Floats | None = None,
         progress: Progress | None = None,
     ) -> Course:
-        """Run and return the course at the given times; ``time_h[0]`` is 0, just after the changes of time zero."""
+        """Run a model under a schedule of changes.
+
+        Parameters
+        ----------
+        model : CompiledModel
+        changes : sequence of Change
+            Those of time zero act before the first output.
+        time_h : (n_times,) float array
+            Strictly increasing from 0, which is just after the changes of time zero.
+        lead_in : sequence of Change
+            Changes before time zero, at negative times.
+        start : (n_states,) float array, optional
+            The state to start from; the healthy one when omitted.
+        progress : callable, optional
+            Told the fraction done.
+
+        Returns
+        -------
+        Course
+            At the given times.
+
+        Raises
+        ------
+        EngineError
+            If the run fails.
+        """
         ...

@@ -13,7 +13,7 @@ from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.readouts import readouts_of
 from hepatalk.experiments.run import Run
 from hepatalk.knowledge.load import Knowledge, load
-from hepatalk.model.attribution import Push, pushes
+from hepatalk.model.attribution import Push, decode, pushes
 
 __all__ = ["Driver", "drivers", "drivers_over_time"]
 
@@ -58,6 +58,8 @@ def drivers(
         Time in hours, within the run.
     limit : int
         How many to return.
+    knowledge : Knowledge, optional
+        Whose claims are shown; the shipped knowledge base when omitted.
 
     Returns
     -------
@@ -72,11 +74,11 @@ def drivers(
         For a time outside the run, or a readout that no process drives.
     """
     facts = load() if knowledge is None else knowledge
-    found = _pushes_at(run, readout, at_h)
+    found = _Moments(run, readout).at(at_h)
     claims = {i.id: i.claim for i in facts.interactions}
     ranked = sorted(found.items(), key=lambda item: -abs(item[1].effect))
     out = [
-        Driver(row, claims.get(row, f"term of {row}"), p.effect, p.level, p.via)
+        Driver(row, claims.get(row, f"term of {row}"), float(p.effect), p.level, p.via)
         for row, p in ranked
         if abs(p.effect) > 1e-4
     ]
@@ -84,48 +86,71 @@ def drivers(
 
 
 def drivers_over_time(run: Run, readout: str, times: Sequence[float]) -> dict[str, Floats]:
-    """Return the push of each statement at several times, (n_times,) by row id; strongest first."""
+    """Return the push of each statement at several times.
+
+    Parameters
+    ----------
+    run : Run
+    readout : str
+    times : sequence of float
+        In h, within the run.
+
+    Returns
+    -------
+    dict of str to (n_times,) float array
+        Contributions to the logarithm of the driving rates by row id; strongest first.
+
+    Raises
+    ------
+    UnknownNameError, ExperimentError
+        As for `drivers`.
+    """
     columns: dict[str, Floats] = {}
+    moments = _Moments(run, readout)
     for k, t in enumerate(times):
-        for row, push in _pushes_at(run, readout, float(t)).items():
+        for row, push in moments.at(float(t)).items():
             columns.setdefault(row, np.zeros(len(times)))[k] = push.effect
     return dict(sorted(columns.items(), key=lambda item: -float(np.abs(item[1]).max())))
 
 
-def _pushes_at(run: Run, readout: str, at_h: float) -> dict[str, Push]:
-    model, course = run.model, run.course
-    available = readouts_of(model)
-    if readout not in available:
-        raise unknown("readout", readout, available, "see 'hepatalk list readouts'")
-    if not 0.0 <= at_h <= course.time_h[-1]:
-        raise ExperimentError(
-            f"time {at_h:g} h is outside the run; allowed: 0 to {course.time_h[-1]:g} h; choose a time within it"
-        )
-    record = available[readout]
-    if not record.drivers:
-        raise ExperimentError(
-            f"readout {readout!r} has no process that drives it; allowed: {', '.join(n for n, r in available.items() if r.drivers)[:200]}; ask for one of these"
-        )
-    system = PopulationEngine().system(model)
-    rest = system.values(model.rest).copy()
-    i = int(np.searchsorted(course.time_h, at_h, side="right")) - 1
-    system.params = course.param_sets[course.param_set_of[i]].copy()
-    now = system.values(_state_at(run, at_h)).copy()
-    total: dict[str, Push] = {}
-    # Gains and losses of mass act in proportion to their size; steps of one chain count alike.
-    sizes = {
-        target: max((abs(float(now[s])) for s in _rates(run, target)), default=0.0) for target, _ in record.drivers
-    }
-    largest = max(sizes.values(), default=0.0)
-    for target, sign in record.drivers:
-        weight = sizes[target] / largest if record.balance and largest > 0 else 1.0
-        slots = _rates(run, target)
-        for row, push in pushes(model, now, rest, slots).items():
-            into = total.setdefault(row, Push())
-            into.effect += sign * weight * push.effect
-            if push.level < into.level:
-                into.level, into.via = push.level, push.via
-    return total
+class _Moments:
+    """Asks one run about many moments: what depends on the model alone is prepared once."""
+
+    def __init__(self, run: Run, readout: str) -> None:
+        available = readouts_of(run.model)
+        if readout not in available:
+            raise unknown("readout", readout, available, "hepatalk list readouts")
+        self.record = available[readout]
+        if not self.record.drivers:
+            driven = ", ".join(n for n, r in available.items() if r.drivers)
+            raise ExperimentError(
+                f"readout {readout!r} has no process that drives it; allowed: {driven[:200]}; ask for one of these"
+            )
+        self.run = run
+        self.decoded = decode(run.model)
+        self.system = PopulationEngine().system(run.model)
+        self.rest = self.system.values(run.model.rest).copy()
+
+    def at(self, at_h: float) -> dict[str, Push]:
+        """Return the push of every statement at a time, in h."""
+        course = self.run.course
+        if not 0.0 <= at_h <= course.time_h[-1]:
+            raise ExperimentError(
+                f"time {at_h:g} h is outside the run; allowed: 0 to {course.time_h[-1]:g} h; choose a time within it"
+            )
+        i = int(np.searchsorted(course.time_h, at_h, side="right")) - 1
+        self.system.params = course.param_sets[course.param_set_of[i]].copy()
+        now = self.system.values(_state_at(self.run, at_h)).copy()
+        rates = {target: _rates(self.run, target) for target, _ in self.record.drivers}
+        # Gains and losses of mass act in proportion to their size; steps of one chain count alike.
+        sizes = {target: max((abs(float(now[s])) for s in slots), default=0.0) for target, slots in rates.items()}
+        largest = max(sizes.values(), default=0.0)
+        total: dict[str, Push] = {}
+        for target, sign in self.record.drivers:
+            weight = sizes[target] / largest if self.record.balance and largest > 0 else 1.0
+            for row, push in pushes(self.run.model, now, self.rest, rates[target], self.decoded).items():
+                total.setdefault(row, Push()).add(sign * weight * push.effect, push.level, push.via)
+        return total
 
 
 def _rates(run: Run, target: str) -> list[int]:

@@ -30,6 +30,11 @@ def knockout_changes(knowledge: Knowledge, model: CompiledModel, wanted: Sequenc
     wanted : sequence of str
         ``GENE`` or ``GENE@CELL``, in the symbols of the model's species.
 
+    Returns
+    -------
+    tuple of Change
+        One for each parameter that loses a share of its genes, a week before time zero.
+
     Raises
     ------
     UnknownNameError
@@ -57,21 +62,24 @@ def knockout_changes(knowledge: Knowledge, model: CompiledModel, wanted: Sequenc
 
 def _check(knowledge: Knowledge, model: CompiledModel, text: str, symbol: str, cell: str) -> None:
     in_model = {s for a in model.activities for s in a.genes}
-    cells = sorted({a.cell for a in model.activities})
+    cells = sorted({a.cell for a in model.activities if a.cell})
     if cell and cell not in cells:
         raise unknown("cell", cell, cells, "write GENE@CELL with one of these")
     if symbol in in_model:
         where = sorted({a.cell for a in model.activities if symbol in a.genes})
         if cell and cell not in where:
+            allowed = ", ".join(f"{symbol}@{c}" for c in where)
             raise UnknownNameError(
-                f"knock-out {text!r}: {symbol} does nothing in {cell} in this model; allowed: {', '.join(f'{symbol}@{c}' for c in where)}; choose one of these"
+                f"knock-out {text!r}: {symbol} does nothing in {cell} in this model; allowed: {allowed}; "
+                "choose one of these"
             )
         return
     raise _not_a_gene(knowledge, model.species, symbol, in_model)  # type: ignore[arg-type]
 
 
 def _not_a_gene(knowledge: Knowledge, species: Species, symbol: str, in_model: Iterable[str]) -> HepatalkError:
-    """Say why a symbol cannot be knocked out: another species', not in the model, a signal rather than a gene, unknown."""
+    """Say why a symbol cannot be knocked out: another species', not in the model, no gene, or unknown."""
+    near = ", ".join(nearest(symbol, sorted(in_model)))
     for gene in knowledge.genes:
         for other in SPECIES:
             if other != species and symbol in gene.symbols(other):
@@ -83,11 +91,12 @@ def _not_a_gene(knowledge: Knowledge, species: Species, symbol: str, in_model: I
                     )
         if symbol in gene.symbols(species):
             return UnknownNameError(
-                f"gene {symbol!r} is known but no term of this model needs it; nearest that do: {', '.join(nearest(symbol, sorted(in_model)))}; see 'hepatalk list cells'"
+                f"gene {symbol!r} is known but no term of this model needs it; nearest that do: {near}; "
+                "see 'hepatalk list cells'"
             )
     others = {s.id for s in knowledge.signals} | {n.id for n in knowledge.nodes}
     if symbol in others:
         return UnknownNameError(
-            f"{symbol!r} is a signal or node, not a {species} gene; nearest genes: {', '.join(nearest(symbol, sorted(in_model)))}; knock out a gene"
+            f"{symbol!r} is a signal or node, not a {species} gene; nearest genes: {near}; knock out a gene"
         )
     return unknown("gene", symbol, sorted(in_model), "see 'hepatalk explain SIGNAL' for the genes behind a signal")

@@ -27,6 +27,8 @@ class Readout:
 
     Attributes
     ----------
+    name, unit, definition : str
+        As users see them.
     over, under : tuple of int
         Slots summed above and below the fraction line; no ``under`` means 1.
     scale : float
@@ -89,20 +91,52 @@ def _zoned(model: CompiledModel, name: str) -> tuple[int, ...]:
 def _organ(model: CompiledModel) -> list[Readout]:
     grow = (
         ("process.HEP.enlarge", 1.0),
-        ("process.HEP.enter_s", 1.0),
         ("process.HEP.apoptosis", -1.0),
         ("process.HEP.necrosis", -1.0),
     )
     shear = _zoned(model, "shear")
     return [
-        Readout("liver_volume", "fraction of healthy", "volume of the liver over that of the healthy wild type", _slots(model, "volume"), drivers=grow, balance=True),
-        Readout("portal_flow", "x healthy", "portal flow per liver volume over its healthy value", _slots(model, "flow"), drivers=tuple((n, -s) for n, s in grow), balance=True),
-        Readout("shear", "x healthy", "wall shear of the sinusoids, mean over zones, over its healthy value", shear, scale=1.0 / len(shear),
-                drivers=(("process.LSEC.commit", -1.0),)),
-        Readout("function", "capacity/demand", "functional hepatocyte mass over the demand of the body", _slots(model, "function"), drivers=grow, balance=True),
-        Readout("oxygen", "x healthy mean", "oxygen in the tissue, mean over zones", _zoned(model, "oxygen"), scale=1.0 / 3.0,
-                drivers=(("process.LSEC.commit", 1.0), ("process.HEP.enlarge", -1.0))),
-    ]  # fmt: skip
+        Readout(
+            "liver_volume",
+            "fraction of healthy",
+            "volume of the liver over that of the healthy wild type",
+            _slots(model, "volume"),
+            drivers=grow,
+            balance=True,
+        ),
+        Readout(
+            "portal_flow",
+            "x healthy",
+            "portal flow per liver volume over its healthy value",
+            _slots(model, "flow"),
+            drivers=tuple((n, -s) for n, s in grow),
+            balance=True,
+        ),
+        Readout(
+            "shear",
+            "x healthy",
+            "wall shear of the sinusoids, mean over zones, over its healthy value",
+            shear,
+            scale=1.0 / len(shear),
+            drivers=(("process.LSEC.commit", -1.0),),
+        ),
+        Readout(
+            "function",
+            "capacity/demand",
+            "functional hepatocyte mass over the demand of the body",
+            _slots(model, "function"),
+            drivers=grow,
+            balance=True,
+        ),
+        Readout(
+            "oxygen",
+            "x healthy mean",
+            "oxygen in the tissue, mean over zones",
+            _zoned(model, "oxygen"),
+            scale=1.0 / 3.0,
+            drivers=(("process.LSEC.commit", 1.0), ("process.HEP.enlarge", -1.0)),
+        ),
+    ]
 
 
 def _hepatocytes(model: CompiledModel) -> list[Readout]:
@@ -110,15 +144,49 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
     mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
     rates = {manner: _zoned(model, f"process.HEP.{manner}") for manner in ("apoptosis", "necrosis")}
     found = [
-        Readout("hepatocyte_count", "fraction of healthy", "number of hepatocytes over the healthy number", count, drivers=(*_CYCLE["HEP"], ("process.HEP.apoptosis", -1.0))),
-        Readout("hepatocyte_volume", "x healthy", "mean volume of a hepatocyte over its healthy value", mass, count, drivers=(("process.HEP.enlarge", 1.0),)),
-        Readout("hepatocyte_mass", "fraction of healthy", "hepatocyte mass over its healthy value", mass, drivers=(("process.HEP.enlarge", 1.0), ("process.HEP.apoptosis", -1.0)), balance=True),
-        Readout("binucleate.HEP", "fraction", "binucleate share of hepatocytes", tuple(g["HEP.binucleate"]), tuple(g["HEP"]),
-                drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0))),
-    ]  # fmt: skip
+        Readout(
+            "hepatocyte_count",
+            "fraction of healthy",
+            "number of hepatocytes over the healthy number",
+            count,
+            drivers=(*_CYCLE["HEP"], ("process.HEP.apoptosis", -1.0)),
+        ),
+        Readout(
+            "hepatocyte_volume",
+            "x healthy",
+            "mean volume of a hepatocyte over its healthy value",
+            mass,
+            count,
+            drivers=(("process.HEP.enlarge", 1.0),),
+        ),
+        Readout(
+            "hepatocyte_mass",
+            "fraction of healthy",
+            "hepatocyte mass over its healthy value",
+            mass,
+            drivers=(("process.HEP.enlarge", 1.0), ("process.HEP.apoptosis", -1.0)),
+            balance=True,
+        ),
+        Readout(
+            "binucleate.HEP",
+            "fraction",
+            "binucleate share of hepatocytes",
+            tuple(g["HEP.binucleate"]),
+            tuple(g["HEP"]),
+            drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0)),
+        ),
+    ]
     for manner, slots in rates.items():
-        found.append(Readout(f"{manner}.HEP", "1/h", f"fraction of hepatocytes lost to {manner} per hour, mean over zones", slots,
-                             scale=1.0 / len(slots), drivers=((f"process.HEP.{manner}", 1.0),)))  # fmt: skip
+        found.append(
+            Readout(
+                f"{manner}.HEP",
+                "1/h",
+                f"fraction of hepatocytes lost to {manner} per hour, mean over zones",
+                slots,
+                scale=1.0 / len(slots),
+                drivers=((f"process.HEP.{manner}", 1.0),),
+            )
+        )
     return found
 
 
@@ -141,8 +209,16 @@ def _cells(model: CompiledModel) -> list[Readout]:
         here = tuple(model.groups[cell])
         seen = dict.fromkeys(model.state_names[i].split("@")[0].split(".")[1] for i in here)
         for state in seen:
-            found.append(Readout(f"state.{cell}.{state}", "fraction", f"share of {cell} that is in state {state}", tuple(model.groups[f"{cell}.{state}"]), here,
-                                 drivers=_CYCLE.get(cell, ())))  # fmt: skip
+            found.append(
+                Readout(
+                    f"state.{cell}.{state}",
+                    "fraction",
+                    f"share of {cell} that is in state {state}",
+                    tuple(model.groups[f"{cell}.{state}"]),
+                    here,
+                    drivers=_CYCLE.get(cell, ()),
+                )
+            )
     for cell in types:
         if cell != "HEP":
             found.append(
@@ -155,8 +231,16 @@ def _cells(model: CompiledModel) -> list[Readout]:
                 )
             )
     if "LSEC.marrow" in model.groups:
-        found.append(Readout("lsec_from_marrow", "fraction", "share of LSECs that descend from marrow progenitors", tuple(model.groups["LSEC.marrow"]),
-                             tuple(model.groups["LSEC"]), drivers=(("process.LSEC.recruit_marrow", 1.0),)))  # fmt: skip
+        found.append(
+            Readout(
+                "lsec_from_marrow",
+                "fraction",
+                "share of LSECs that descend from marrow progenitors",
+                tuple(model.groups["LSEC.marrow"]),
+                tuple(model.groups["LSEC"]),
+                drivers=(("process.LSEC.recruit_marrow", 1.0),),
+            )
+        )
     return found
 
 
@@ -165,8 +249,16 @@ def _signals(model: CompiledModel) -> list[Readout]:
     found = []
     for name in names:
         slots = _zoned(model, name) or _slots(model, name)
-        found.append(Readout(name, "x healthy", f"level of {name.removeprefix('signal.')}, mean over zones, over its healthy value", slots, scale=1.0 / len(slots),
-                             drivers=((f"supply.{name.removeprefix('signal.')}", 1.0),)))  # fmt: skip
+        found.append(
+            Readout(
+                name,
+                "x healthy",
+                f"level of {name.removeprefix('signal.')}, mean over zones, over its healthy value",
+                slots,
+                scale=1.0 / len(slots),
+                drivers=((f"supply.{name.removeprefix('signal.')}", 1.0),),
+            )
+        )
     stores = dict.fromkeys(n.split("@")[0] for n in model.state_names if n.startswith("store."))
     for name in stores:
         slots = _zoned(model, name)
@@ -188,8 +280,16 @@ def _nodes(model: CompiledModel) -> list[Readout]:
     found = []
     for name in names:
         slots = _zoned(model, name)
-        found.append(Readout(name, "activity, 0 to 1", f"activity of {name.split('.')[2]} in {name.split('.')[1]}, mean over zones", slots, scale=1.0 / len(slots),
-                             drivers=((f"target.{name}", 1.0),)))  # fmt: skip
+        found.append(
+            Readout(
+                name,
+                "activity, 0 to 1",
+                f"activity of {name.split('.')[2]} in {name.split('.')[1]}, mean over zones",
+                slots,
+                scale=1.0 / len(slots),
+                drivers=((f"target.{name}", 1.0),),
+            )
+        )
     return found
 
 
@@ -213,7 +313,7 @@ def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None =
         For a name that the model does not have.
     """
     available = readouts_of(model)
-    names = list(available) + ["survived"] if wanted is None else list(wanted)
+    names = [*available, "survived"] if wanted is None else list(wanted)
     for name in names:
         if name != "survived" and name not in available:
             raise unknown("readout", name, [*available, "survived"], "see 'hepatalk list readouts'")
@@ -254,6 +354,17 @@ def first_waves(model: CompiledModel, course: Course) -> dict[str, tuple[float, 
 
     For types whose generations are counted, the first wave is that of cells undivided since time zero, as a share of
     the whole type; for the others it is the first local maximum that reaches half of the highest value.
+
+    Parameters
+    ----------
+    model : CompiledModel
+    course : Course
+        Hourly, or finer than the waves.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        By readout, ``s_phase.CELL``: height as a fraction of the cells of the type, time in h.
     """
     found = {}
     for name in (n for n in model.groups if n.endswith(".s")):

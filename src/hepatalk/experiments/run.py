@@ -27,6 +27,8 @@ __all__ = ["ENGINES", "Run", "perform", "run"]
 
 #: Engines that exist; the lobule engine is not part of this version.
 ENGINES = ("population",)
+#: Peaks are looked for on an hourly course up to here, in h: 28 days.
+HOURLY_TO_H = 672.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Run:
     course: Course
 
 
-def run(
+def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, by name
     experiment: str | Path | Experiment,
     *,
     species: Species | None = None,
@@ -98,12 +100,21 @@ def run(
         One line for anything that cannot be posed or run.
     """
     return perform(
-        experiment, species=species, engine=engine, days=days, every=every, seed=seed, knockouts=knockouts, set=set,
-        hypotheses=hypotheses, knowledge=knowledge, progress=progress,
-    ).result  # fmt: skip
+        experiment,
+        species=species,
+        engine=engine,
+        days=days,
+        every=every,
+        seed=seed,
+        knockouts=knockouts,
+        set=set,
+        hypotheses=hypotheses,
+        knowledge=knowledge,
+        progress=progress,
+    ).result
 
 
-def perform(
+def perform(  # noqa: PLR0913 - as for run
     experiment: str | Path | Experiment,
     *,
     species: Species | None = None,
@@ -118,18 +129,26 @@ def perform(
     progress: Progress | None = None,
     silenced: Sequence[str] = (),
 ) -> Run:
-    """Run an experiment and keep model and course beside the result; parameters as for `run`.
+    """Run an experiment and keep model and course beside the result.
 
-    ``silenced`` holds the influence of some statements at rest: what a statement does to an experiment.
+    Parameters
+    ----------
+    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, knowledge, progress
+        As for `run`.
+    silenced : sequence of str
+        Rows whose influence is held at rest: what a statement does to an experiment.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    HepatalkError
+        One line for anything that cannot be posed or run.
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES, "the lobule engine is not part of this version")
-    name = (
-        experiment
-        if isinstance(experiment, str)
-        else (Path(experiment).stem if isinstance(experiment, Path) else "experiment")
-    )
-    name = Path(name).stem if name.endswith((".yaml", ".yml")) else name
     posed = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
     posed = overridden(
         posed,
@@ -141,6 +160,7 @@ def perform(
         parameters=dict(set or {}),
     )
     facts = load() if knowledge is None else knowledge
+    # What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
     conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
     overrides = {name: value for name, value in posed.set.items() if name not in conditions}
     model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=overrides, silenced=silenced)
@@ -153,23 +173,34 @@ def perform(
             raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
     if posed.germline and posed.knockouts:
         raise ExperimentError(
-            "germline: true is not part of this version; allowed: false (knock-outs take effect 7 days before time zero); remove the line"
+            "germline: true is not part of this version; allowed: false (knock-outs take effect 7 days before time "
+            "zero); remove the line"
         )
     lead_in = knockout_changes(facts, model, posed.knockouts)
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.
-    fine = np.union1d(times, np.arange(0.0, min(posed.end_h, 672.0) + 0.5))
+    fine = np.union1d(times, np.arange(0.0, min(posed.end_h, HOURLY_TO_H) + 0.5))
     fine = fine[fine <= posed.end_h]
     course = PopulationEngine().run(model, changes, fine, lead_in=lead_in, progress=progress)
     waves = first_waves(model, course)
     keep = np.searchsorted(fine, times)
     course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
+    name = _name_of(experiment)
     return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
 
 
-def _check_targets(model: CompiledModel, changes: Sequence[object]) -> None:
+def _name_of(experiment: str | Path | Experiment) -> str:
+    """Return the name of the catalogue or the stem of the file, 'experiment' for one that has neither."""
+    if isinstance(experiment, Experiment):
+        return "experiment"
+    name = str(experiment)
+    return Path(name).stem if isinstance(experiment, Path) or name.endswith((".yaml", ".yml")) else name
+
+
+def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
+    """Raise for a signal or parameter that the model does not have, before anything runs."""
     for change in changes:
-        if isinstance(change, Change) and change.action in ("set_parameter", "scale_parameter"):
+        if change.action in ("set_parameter", "scale_parameter"):
             if change.target.startswith("free.") and change.target not in model.param_index:
                 signals = [n.removeprefix("free.") for n in model.param_names if n.startswith("free.")]
                 raise unknown("signal", change.target.removeprefix("free."), signals, "see 'hepatalk list signals'")
@@ -177,9 +208,17 @@ def _check_targets(model: CompiledModel, changes: Sequence[object]) -> None:
 
 
 def _result(
-    name: str, posed: Experiment, facts: Knowledge, model: CompiledModel, course: Course, waves: Mapping[str, tuple[float, float]],
-    seed: int, engine: str, changes: Sequence[object], lead_in: Sequence[object],
-) -> Result:  # fmt: skip
+    name: str,
+    posed: Experiment,
+    facts: Knowledge,
+    model: CompiledModel,
+    course: Course,
+    waves: Mapping[str, tuple[float, float]],
+    seed: int,
+    engine: str,
+    changes: Sequence[Change],
+    lead_in: Sequence[Change],
+) -> Result:
     readouts = measure(model, course)
     records = readouts_of(model)
     units = {n: records[n].unit if n in records else "0 or 1" for n in readouts}
@@ -187,10 +226,19 @@ def _result(
     used = {row for rows in model.rows for row in rows}
     sources = sorted({e.source for i in facts.interactions if i.id in used for e in i.evidence} - {"assumed"})
     provenance = Provenance(
-        experiment=name, title=posed.title, species=posed.species, engine=engine, seed=seed, model_hash=model.hash,
-        knowledge_version=facts.version, changes=tuple(f"{c.at_h:g} h: {c.label}" for c in (*lead_in, *changes)),  # type: ignore[attr-defined]
-        parameters_set=dict(posed.set), knockouts=posed.knockouts, hypotheses=posed.hypotheses, sources=tuple(sources),
-    )  # fmt: skip
+        experiment=name,
+        title=posed.title,
+        species=posed.species,
+        engine=engine,
+        seed=seed,
+        model_hash=model.hash,
+        knowledge_version=facts.version,
+        changes=tuple(f"{c.at_h:g} h: {c.label}" for c in (*lead_in, *changes)),
+        parameters_set=dict(posed.set),
+        knockouts=posed.knockouts,
+        hypotheses=posed.hypotheses,
+        sources=tuple(sources),
+    )
     return Result.build(
         course.time_h, readouts, units, definitions, provenance, course.states, model.state_names, waves
     )

@@ -103,6 +103,23 @@ def read(model: CompiledModel, course: Course, datum: Datum) -> float:
     ``at.READOUT`` at ``at_h``; ``max.`` and ``time_of_max.READOUT``; ``first_peak.CELL`` and ``onset.CELL`` (first hour
     at a tenth of the first peak) of S phase; ``doubling.CELL`` over the first three days; ``regained_share`` of the
     removed volume; ``entered_s`` and ``second_cycle``, shares of the residual hepatocytes by generation.
+
+    Parameters
+    ----------
+    model : CompiledModel
+    course : Course
+        Hourly.
+    datum : Datum
+
+    Returns
+    -------
+    float
+        In the unit of the datum: fraction of healthy, or h.
+
+    Raises
+    ------
+    ModelError
+        If the datum reads something else.
     """
     what, _, name = datum.reads.partition(".")
     t = course.time_h
@@ -157,13 +174,34 @@ def _by_generation(model: CompiledModel, course: Course, what: str, at_h: float)
     if what == "second_cycle":
         return 1.0 - (zero + one / 2.0) / originals
     raise ModelError(
-        f"calibration reads {what!r}; allowed: at, max, time_of_max, first_peak, onset, doubling, regained_share, entered_s, second_cycle"
+        f"calibration reads {what!r}; allowed: at, max, time_of_max, first_peak, onset, doubling, regained_share, "
+        "entered_s, second_cycle; correct the datum"
     )
 
 
 @dataclass
 class Objective:
-    """Residuals of the rat as a function of the logarithms of the fitted parameters."""
+    """Residuals of the rat as a function of the logarithms of the fitted parameters.
+
+    Parameters
+    ----------
+    knowledge : Knowledge
+    names : sequence of str
+        Ids of the fitted parameters; each needs a prior.
+    data : sequence of Datum
+
+    Attributes
+    ----------
+    low, high : (n_names,) float array
+        Logarithms of the bounds of the priors.
+    weight : (n_data,) float array
+        1 / sqrt(numbers of the same study).
+
+    Raises
+    ------
+    ModelError
+        If a parameter has no prior.
+    """
 
     knowledge: Knowledge
     names: Sequence[str]
@@ -172,9 +210,8 @@ class Objective:
     def __post_init__(self) -> None:
         priors = [self.knowledge.parameter[n].prior for n in self.names]
         if any(p is None for p in priors):
-            raise ModelError(
-                f"fitted parameters need a prior: {[n for n, p in zip(self.names, priors, strict=True) if p is None]}; add it to the records"
-            )
+            lacking = [n for n, p in zip(self.names, priors, strict=True) if p is None]
+            raise ModelError(f"fitted parameters need a prior: {lacking}; add it to the records")
         self.low = np.log([p[0] for p in priors if p])
         self.high = np.log([p[1] for p in priors if p])
         per_study: dict[str, int] = defaultdict(int)
@@ -184,7 +221,7 @@ class Objective:
         self.engine = PopulationEngine(rtol=1e-6, atol=1e-9)
 
     def start(self) -> Floats:
-        """Return the logarithms of the records' values, inside the priors."""
+        """Return the logarithms of the records' values, (n_names,), inside the priors."""
         values = np.log([float(self.knowledge.parameter[n].value) for n in self.names])  # type: ignore[arg-type]
         return np.clip(values, self.low + 1e-6, self.high - 1e-6)
 
@@ -193,7 +230,7 @@ class Objective:
         return {n: float(f"{v:.4g}") for n, v in zip(self.names, np.exp(x), strict=True)}
 
     def model_values(self, x: Floats) -> Floats:
-        """Return what the model says about each datum."""
+        """Return what the model says about each datum, (n_data,)."""
         model = compile_model(
             self.knowledge, "rat", overrides=dict(zip(self.names, map(float, np.exp(x)), strict=True))
         )
@@ -206,7 +243,7 @@ class Objective:
         return np.array([read(model, courses[d.experiment], d) for d in self.data])
 
     def residuals(self, x: Floats) -> Floats:
-        """Return weighted residuals and prior terms; a failed run is far off rather than an error."""
+        """Return weighted residuals and prior terms, (n_data + n_names,); a failed run is far off, not an error."""
         try:
             said = self.model_values(x)
         except (EngineError, ModelError):
@@ -229,7 +266,7 @@ def logistic_error(data: Sequence[Datum]) -> tuple[float, Mapping[str, float]]:
     """
     from scipy.optimize import least_squares
 
-    points = [(d.at_h or 0.0, d.value) for d in data if d.scale == "volume"]
+    points = [(d.at_h or 0.0, d.value) for d in data if d.study == "barnhart2023"]
     t, v = np.array(points).T
 
     def curve(p: Floats) -> Floats:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hepatalk.errors import KnowledgeError, nearest
 from hepatalk.knowledge.records import (
@@ -37,8 +38,6 @@ from hepatalk.knowledge.records import (
 
 __all__ = ["Knowledge", "default_folder", "load"]
 
-R = TypeVar("R", bound=Record)
-
 KINDS: Mapping[str, type[Record]] = {
     "cells": CellType,
     "signals": Signal,
@@ -57,7 +56,16 @@ KINDS: Mapping[str, type[Record]] = {
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All records of a knowledge folder, in file order, with look-ups by id."""
+    """All records of a knowledge folder, in file order, with look-ups by id.
+
+    Attributes
+    ----------
+    folder : Path
+    cells, signals, nodes, interactions, parameters, sources, genes, families, glossary, references, disputes, \
+hypotheses : tuple of records
+    origin : mapping of (kind, name) to str
+        The file in which each record stands, relative to the folder. Nodes are named CELL.NODE, references by number.
+    """
 
     folder: Path
     cells: tuple[CellType, ...]
@@ -135,6 +143,10 @@ def load(folder: str | Path | None = None) -> Knowledge:
     folder : path, optional
         A folder laid out like the shipped one; the shipped one when omitted.
 
+    Returns
+    -------
+    Knowledge
+
     Raises
     ------
     KnowledgeError
@@ -191,13 +203,29 @@ def _label(raw: Any, kind: str, position: int) -> str:
     return f"{raw.get('cell')}.{name}" if kind == "nodes" else name
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML without objects, in which a key that stands twice is an error: the first value would be lost unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping of a node; raises `yaml.constructor.ConstructorError` for a key that stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read_list(path: Path, shown: str) -> list[Any]:
+    """Return the list in a YAML file; raises `KnowledgeError` with file and line for anything else."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise KnowledgeError(f"{shown}: cannot be read as UTF-8 text ({error}); save it as plain YAML") from None
     try:
-        data = yaml.load(text, Loader=yaml.CSafeLoader)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a CSafeLoader: it makes no objects
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f"line {place.line + 1}" if place is not None else "unknown line"
@@ -216,15 +244,91 @@ def _read_list(path: Path, shown: str) -> list[Any]:
 def _one_line(shown: str, label: str, error: ValidationError, model: type[Record]) -> str:
     """Turn the first pydantic complaint into: file, record, field, value, allowed values."""
     first = error.errors(include_url=False)[0]
-    location = ".".join(str(part) for part in first["loc"]) or "record"
+    path, place, tags = _place(model, first["loc"])
+    start = f"{shown}: record {label!r}"
+    context = first.get("ctx", {})
     value = first.get("input")
-    if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        known = list(model.model_fields)
-        return f"{shown}: record {label!r}: field {name!r}: unknown field; allowed, nearest first: {', '.join(nearest(name, known) or known)}"
-    if first["type"] == "missing":
-        return f"{shown}: record {label!r}: field {location!r}: value missing; allowed: any {first['loc'][-1]}; add the field"
-    allowed = first.get("ctx", {}).get("expected") or first.get("ctx", {}).get("pattern") or first["msg"]
+    match first["type"]:
+        case "extra_forbidden":
+            known = list((place or model).model_fields)
+            near = ", ".join(nearest(path[-1], known) or known)
+            return f"{start}: field {'.'.join(path)!r}: unknown field; allowed, nearest first: {near}"
+        case "missing":
+            return f"{start}: field {'.'.join(path)!r}: value missing; allowed: any {path[-1]}; add the field"
+        case "union_tag_invalid" | "union_tag_not_found":
+            path.append(context["discriminator"].strip("'"))
+            value = context.get("tag")
+            allowed = ", ".join(repr(tag) for tag in tags)
+            if value is None:
+                return f"{start}: field {'.'.join(path)!r}: value missing; allowed: {allowed}; add the field"
+        case _:
+            allowed = context.get("expected") or context.get("pattern") or first["msg"]
     shown_value = repr(value)
     shown_value = shown_value if len(shown_value) <= 60 else shown_value[:57] + "..."
-    return f"{shown}: record {label!r}: field {location!r}: value {shown_value}; allowed: {allowed}"
+    return f"{start}: field {'.'.join(path) or 'record'!r}: value {shown_value}; allowed: {allowed}"
+
+
+def _place(
+    model: type[BaseModel], location: Sequence[str | int]
+) -> tuple[list[str], type[BaseModel] | None, tuple[str, ...]]:
+    """Follow the location of a pydantic complaint into a record.
+
+    Pydantic mixes the names of fields with the tags of unions (``account.terms.terms.0.regulates.gain``); only the
+    fields stand in the file.
+
+    Parameters
+    ----------
+    model : type
+        The record in which the location starts.
+    location : sequence of str or int
+
+    Returns
+    -------
+    path : list of str
+        Fields and places in lists, as in the file.
+    place : type or None
+        The record in which the last field stands or should stand; None inside a mapping.
+    tags : tuple of str
+        The kinds of record that may stand there, where there are several.
+    """
+    path: list[str] = []
+    here: type[BaseModel] | None = model
+    inside: type[BaseModel] | None = model
+    tagged: dict[str, type[BaseModel]] = {}
+    branches = False
+    for part in location:
+        if isinstance(part, int):
+            path.append(str(part))
+        elif here is not None:
+            path.append(part)
+            inside = here
+            field = here.model_fields.get(part)
+            found = _records_in(field.annotation) if field else []
+            here = found[0] if len(found) == 1 else None
+            tagged = {tag: r for r in found if "kind" in r.model_fields for tag in _tags(r)}
+            branches = field is not None and not found and _is_union(field.annotation)
+        elif part in tagged:
+            here = inside = tagged[part]
+        elif branches or part == "[key]":
+            branches = False
+        else:
+            path.append(part)
+            inside = None
+    return path, inside, tuple(tagged)
+
+
+def _records_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the record classes in a type such as ``tuple[A | B, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [record for part in get_args(annotation) for record in _records_in(part)]
+
+
+def _tags(record: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(record.model_fields["kind"].annotation)
+
+
+def _is_union(annotation: Any) -> bool:
+    """Return whether a type has several alternatives apart from None, so that pydantic names the one it tried."""
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    return get_origin(annotation) in (Union, UnionType) and len(parts) > 1

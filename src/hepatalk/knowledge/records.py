@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 Species = Literal["rat", "mouse", "human"]
 SPECIES: tuple[Species, ...] = ("rat", "mouse", "human")
 
 RowId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)*-\d{2}$")]
 Name = Annotated[str, Field(min_length=1)]
+
+
+def _no_truth_value(value: object) -> object:
+    """Refuse ``true`` and ``yes``, which Python would take for 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_wanted", "a number, not true or false")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 
 
 class Record(BaseModel):
@@ -31,7 +43,7 @@ class Source(Record):
 
     id: Name
     authors: str | None = None
-    year: int | None = None
+    year: Whole | None = None
     title: str | None = None
     journal: str | None = None
     doi: Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$")] | None = None
@@ -44,7 +56,7 @@ class Source(Record):
 class ReviewReference(Record):
     """A number in the bibliography of the review and the papers it probably stands for."""
 
-    number: int
+    number: Whole
     sources: tuple[str, ...] = ()
     link: Literal["matched", "recalled", "unknown"]
     supports: str | None = None
@@ -76,7 +88,7 @@ class Family(Record):
 
     id: Name
     genes: tuple[str, ...]
-    shares: tuple[float, ...] | None = None
+    shares: tuple[Number, ...] | None = None
     note: str | None = None
 
 
@@ -98,18 +110,20 @@ class GlossaryEntry(Record):
 class Parameter(Record):
     """A number with its unit and where it comes from.
 
-    ``source`` names `Source` records, or is ``assumed`` (then ``reason`` is required) or ``fitted: <script>``.
-    ``prior`` is the range (low, high) of a parameter that may be fitted, on the same unit.
+    ``value`` is one number, or three for zones 1 to 3; ``species`` gives other numbers where a species has its own.
+    ``source`` names `Source` records, or is ``assumed``, ``definition`` (the number follows from what the quantity
+    means, as a healthy level of 1 does), either with a written ``reason``, or ``fitted: <script>``. ``prior`` is the
+    range (low, high) of a parameter that may be fitted, in the same unit.
     """
 
     id: Name
-    value: float | tuple[float, float, float]
+    value: Number | tuple[Number, Number, Number]
     unit: str
     meaning: str
     source: str | tuple[str, ...]
     reason: str | None = None
-    prior: tuple[float, float] | None = None
-    species: dict[Species, float] | None = None
+    prior: tuple[Number, Number] | None = None
+    species: dict[Species, Number] | None = None
     quote_from: str | None = None
 
     @model_validator(mode="after")
@@ -120,7 +134,7 @@ class Parameter(Record):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Return the source ids as a tuple (``assumed`` and ``fitted`` included as they stand)."""
+        """Return the source ids as a tuple (``assumed``, ``definition`` and ``fitted: ...`` as they stand)."""
         return (self.source,) if isinstance(self.source, str) else self.source
 
 
@@ -131,7 +145,7 @@ class CellState(Record):
     """A state of a cell type; more than one stage makes its dwell time less variable than exponential."""
 
     id: Name
-    stages: int = Field(default=1, ge=1, le=20)
+    stages: Whole = Field(default=1, ge=1, le=20)
     meaning: str
 
 
@@ -180,11 +194,12 @@ class Influx(Record):
 
 
 class Growth(Record):
-    """Cell mass approaches (count x gates) at ``rate``: synthesis follows the count, decay the mass."""
+    """Cell mass turns over at ``rate``; gates raise synthesis, and size lowers it by size^-``restoring``."""
 
     kind: Literal["growth"]
     id: Name
     rate: str
+    restoring: str
     rows: tuple[str, ...] = ()
 
 
@@ -199,7 +214,7 @@ class CellType(Record):
     ontology: str | None = None
     synonyms: tuple[str, ...] = ()
     description: str
-    zones: tuple[int, ...]
+    zones: tuple[Whole, ...]
     zone_share: str
     volume_share: str
     lineages: tuple[str, ...] = ("resident",)
@@ -326,19 +341,6 @@ class AccountAlternative(Record):
     note: str | None = None
 
 
-NOT_RUN_REASONS = (
-    "definition",
-    "structure",
-    "open_question",
-    "pure_number",
-    "method",
-    "history",
-    "no_direction",
-    "outside_scope",
-    "awaits_transdifferentiation",
-)
-
-
 class AccountNotRun(Record):
     """The statement cannot run, and why."""
 
@@ -364,7 +366,7 @@ class Evidence(Record):
     """A source behind a statement and how sure the link is."""
 
     source: str
-    refs: tuple[int, ...] = ()
+    refs: tuple[Whole, ...] = ()
     link: Literal["matched", "recalled", "unknown", "direct"] | None = None
     species: str | None = None
     assay: str | None = None
@@ -411,7 +413,7 @@ class Switch(Record):
 
     silence: tuple[str, ...] = ()
     terms: tuple[Term, ...] = ()
-    parameters: dict[str, float] = Field(default_factory=dict)
+    parameters: dict[str, Number] = Field(default_factory=dict)
 
 
 class Hypothesis(Record):

@@ -4,7 +4,8 @@ A rate is a product of gates that are 1 in health, so the logarithm of the rate 
 Within a gate the sum is shared among its influences in proportion to how far each has moved. An influence comes from a
 regulator (a signal or a node) that has itself been moved by others: the same share is passed up the chain, in the
 same proportions, through node targets, supplies and sources, until it ends at something physical (flow, load, oxygen).
-Each level of the chain so accounts for the whole change; shares of different levels must not be added.
+Each level of the chain so accounts for the whole change; shares of different levels must not be added. A quantity is
+followed upstream once, at the level nearest to the rate, so that a feedback loop is not counted round and round.
 
 The proportions are exact for the instant within a level; passing upstream treats nodes and signals as if they had
 settled on their present drive, which holds for all that is faster than the hours over which a liver regrows.
@@ -12,6 +13,7 @@ settled on their present drive, which holds for all that is faster than the hour
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,13 +24,15 @@ import numpy.typing as npt
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.laws import Law
 
-__all__ = ["Push", "pushes"]
+__all__ = ["Decoded", "Push", "decode", "pushes"]
 
 Floats = npt.NDArray[np.float64]
 
 MAX_LEVEL = 8
 #: A share smaller than this (in the logarithm of the rate) is not followed further.
 SMALL = 1e-4
+#: Operations that are a statement's own doing as a whole: their rows are credited with all that passes through.
+_WHOLE = ("source.", "supply.", "release.", "shear", "radius", "flow", "oxygen", "vascular", "mean.", "sinusoid_flow")
 
 
 @dataclass
@@ -49,122 +53,162 @@ class Push:
     level: int = MAX_LEVEL
     via: str = ""
 
+    def add(self, effect: float, level: int, via: str) -> None:
+        """Add a share, remembering the lowest level."""
+        self.effect += effect
+        if level < self.level or not self.via:
+            self.level, self.via = min(level, self.level), via
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The operations of a model as tuples, quicker to walk than arrays.
+
+    Attributes
+    ----------
+    ops : list of (law, inputs, weights, rows of the inputs)
+        ``weights`` are the coefficients of GATE, BRAKE, LINEAR and ANY.
+    names : list of str
+        Short name of each slot, for 'through what'.
+    upstream : mapping of state slot to operation slot
+        From a node to its target and from a signal to its supply.
+    """
+
+    ops: list[tuple[Law, tuple[int, ...], tuple[float, ...], tuple[str, ...]]]
+    names: list[str]
+    upstream: dict[int, int]
+
+
+def decode(model: CompiledModel) -> Decoded:
+    """Return a model's operations as tuples.
+
+    Parameters
+    ----------
+    model : CompiledModel
+    """
+    n = model.n_states
+    inputs, starts = model.inputs.tolist(), model.input_start.tolist()
+    arguments, argument_starts = model.arguments.tolist(), model.argument_start.tolist()
+    ops = []
+    for k, number in enumerate(model.law.tolist()):
+        law = Law(number)
+        slots = tuple(inputs[starts[k] : starts[k + 1]])
+        values = tuple(float(model.params[a]) for a in arguments[argument_starts[k] : argument_starts[k + 1]])
+        weights = values if law is Law.ANY else values[1:]
+        ops.append((law, slots, weights, tuple(model.input_rows[starts[k] : starts[k + 1]])))
+    names = [name.split("@")[0] for name in (*model.state_names, *model.slot_names)]
+    for k, (_, slots, _, _) in enumerate(ops):
+        if not names[n + k] and slots:
+            names[n + k] = names[slots[0]]
+    upstream = {}
+    for i, name in enumerate(model.state_names):
+        kind, _, rest = name.partition(".")
+        target = {"node": f"target.{name}", "signal": f"supply.{rest}"}.get(kind)
+        if target is not None and target in model.slot_index:
+            upstream[i] = model.slot_index[target]
+    return Decoded(ops, [name.replace("free.", "signal.") for name in names], upstream)
+
 
 @dataclass
-class _Walk:
+class _Spread:
+    """Spreads the log change of one rate over the statements behind it, level by level."""
+
     model: CompiledModel
+    decoded: Decoded
     now: Floats
     rest: Floats
     found: dict[str, Push] = field(default_factory=lambda: defaultdict(Push))
+    expanded: set[int] = field(default_factory=set)
 
-    def op(self, slot: int) -> tuple[Law, list[int], list[int], int]:
-        m = self.model
-        k = slot - m.n_states
-        inputs = [int(i) for i in m.inputs[m.input_start[k] : m.input_start[k + 1]]]
-        arguments = [int(i) for i in m.arguments[m.argument_start[k] : m.argument_start[k + 1]]]
-        return Law(int(m.law[k])), inputs, arguments, k
+    def rate(self, slot: int) -> None:
+        """Start from a rate, a product: each factor's own log change is its share."""
+        _, inputs, _, _ = self.decoded.ops[slot - self.model.n_states]
+        frontier: dict[int, float] = defaultdict(float)
+        for i in inputs:
+            frontier[i] += _log_ratio(self.now[i], self.rest[i])
+        for level in range(1, MAX_LEVEL + 1):
+            frontier = self.level(frontier, level)
+            if not frontier:
+                return
+
+    def level(self, frontier: dict[int, float], level: int) -> dict[int, float]:
+        """Pass shares down the operations of one level; return those that reach a regulator."""
+        n = self.model.n_states
+        share: dict[int, float] = defaultdict(float)
+        heap: list[int] = []
+        beyond: dict[int, float] = defaultdict(float)
+
+        def give(slot: int, part: float) -> None:
+            if abs(part) < SMALL:
+                return
+            if slot < n:
+                above = self.decoded.upstream.get(slot)
+                if above is not None:
+                    beyond[above] += part
+                return
+            if slot not in share:
+                heapq.heappush(heap, -slot)
+            share[slot] += part
+
+        for slot, part in frontier.items():
+            give(slot, part)
+        while heap:
+            slot = -heapq.heappop(heap)
+            if slot in self.expanded:
+                continue
+            self.expanded.add(slot)
+            for i, part, next_level in self.split(slot, share[slot], level):
+                if next_level:
+                    above = self.decoded.upstream.get(i) if i < n else i
+                    if above is not None and abs(part) >= SMALL:
+                        beyond[above] += part
+                else:
+                    give(i, part)
+        return beyond
+
+    def split(self, slot: int, share: float, level: int) -> list[tuple[int, float, bool]]:
+        """Credit the rows of an operation and return (input, share, whether the input is a regulator)."""
+        k = slot - self.model.n_states
+        law, inputs, weights, rows = self.decoded.ops[k]
+        name = self.decoded.names[slot]
+        if law in (Law.HILL, Law.NORMAL_HILL, Law.CONSTANT):
+            return [(inputs[0], share, True)]
+        if law in (Law.GATE, Law.BRAKE, Law.ANY, Law.LINEAR):
+            moved = [w * (self.now[i] - self.rest[i]) for i, w in zip(inputs, weights, strict=True)]
+            total, scale = sum(moved), sum(abs(x) for x in moved)
+            if scale < 1e-12 or abs(total) < 1e-6 * scale:
+                return []
+            parts = [share * x / total for x in moved]
+            for i, part, row in zip(inputs, parts, rows, strict=True):
+                self.credit([row] if row else [], part, level, self.decoded.names[i])
+            if law is Law.LINEAR:
+                self.credit(self.model.rows[k], share, level, name)
+            return [(i, part, False) for i, part in zip(inputs, parts, strict=True)]
+        if law is Law.NOT:
+            self.credit([rows[0]] if rows[0] else [], share, level, self.decoded.names[inputs[0]])
+            return [(inputs[0], share, False)]
+        if law is Law.PRODUCT and name.startswith(_WHOLE):
+            self.credit(self.model.rows[k], share, level, name)
+        logs = [_log_ratio(self.now[i], self.rest[i]) for i in inputs]
+        if law is Law.PRODUCT:
+            total = sum(logs)
+            return (
+                [(i, share * x / total, False) for i, x in zip(inputs, logs, strict=True)] if abs(total) > 1e-9 else []
+            )
+        # RATIO and POWER: one change of the logarithm, shared by how far each input has moved.
+        total = sum(abs(x) for x in logs)
+        return [(i, share * abs(x) / total, False) for i, x in zip(inputs, logs, strict=True)] if total > 1e-9 else []
 
     def credit(self, rows: Sequence[str], share: float, level: int, via: str) -> None:
-        """Add a share to rows, remembering the lowest level at which each appears."""
-        for row in rows:
-            p = self.found[row]
-            p.effect += share
-            if level < p.level:
-                p.level, p.via = level, via
-
-    def credit_input(self, k: int, j: int, share: float, level: int, slot: int) -> None:
-        """Add a share to the statement that brings the j-th input of an operation."""
-        row = self.model.input_rows[int(self.model.input_start[k]) + j]
-        if row and abs(share) >= SMALL:
-            self.credit([row], share, level, self.name_of(slot))
-
-    def rate(self, slot: int, share: float | None, level: int, seen: frozenset[int]) -> None:
-        """Spread the log change of a product over its factors; ``share`` rescales the whole."""
-        law, inputs, _, _ = self.op(slot)
-        if law is not Law.PRODUCT:
-            self.value(slot, share if share is not None else 0.0, level, seen, "")
-            return
-        logs = {i: _log_ratio(self.now[i], self.rest[i]) for i in inputs}
-        total = sum(logs.values())
-        for i, change in logs.items():
-            part = change if share is None else (share * change / total if abs(total) > 1e-12 else 0.0)
-            self.value(i, part, level, seen, "")
-
-    def value(self, slot: int, share: float, level: int, seen: frozenset[int], via: str) -> None:
-        """Pass a share to what moves the value of a slot."""
-        if abs(share) < SMALL or level > MAX_LEVEL or slot in seen:
-            return
-        seen = seen | {slot}
-        if slot < self.model.n_states:
-            self.state(slot, share, level, seen)
-            return
-        law, inputs, arguments, k = self.op(slot)
-        name = self.model.slot_names[k].split("@")[0]
-        if law in (Law.HILL, Law.NORMAL_HILL, Law.CONSTANT):
-            self.value(inputs[0], share, level + 1, seen, self.name_of(inputs[0]))
-            return
-        if law in (Law.GATE, Law.BRAKE, Law.ANY, Law.LINEAR):
-            weights = {
-                Law.GATE: arguments[1:],
-                Law.BRAKE: arguments[1:],
-                Law.LINEAR: arguments[1:],
-                Law.ANY: arguments,
-            }[law]
-            moved = [self.now_param(w) * (self.now[i] - self.rest[i]) for i, w in zip(inputs, weights, strict=True)]
-            total = sum(moved)
-            scale = sum(abs(x) for x in moved)
-            if law is Law.LINEAR:
-                self.credit(self.model.rows[k], share, level, name or via)
-            if scale < 1e-12 or abs(total) < 1e-6 * scale:
-                return
-            for j, (i, x) in enumerate(zip(inputs, moved, strict=True)):
-                self.credit_input(k, j, share * x / total, level, i)
-                self.value(i, share * x / total, level, seen, via)
-            return
-        if law is Law.NOT:
-            self.credit_input(k, 0, share, level, inputs[0])
-            self.value(inputs[0], share, level, seen, via)
-            return
-        if law is Law.PRODUCT:
-            if name.startswith(
-                ("source.", "supply.", "release.", "shear", "radius", "flow", "oxygen", "vascular", "mean.")
-            ):
-                self.credit(self.model.rows[k], share, level, name)
-            self.rate(slot, share, level, seen)
-            return
-        # RATIO, POWER: one change of the log, shared among the inputs by their own log changes.
-        logs = [_log_ratio(self.now[i], self.rest[i]) for i in inputs]
-        total = sum(abs(x) for x in logs)
-        for i, x in zip(inputs, logs, strict=True):
-            if total > 1e-12:
-                self.value(i, share * abs(x) / total, level, seen, via)
-
-    def state(self, slot: int, share: float, level: int, seen: frozenset[int]) -> None:
-        """Go from a node to its target and from a signal to its supply."""
-        name = self.model.state_names[slot]
-        kind, _, rest_of_name = name.partition(".")
-        target = {"node": f"target.{name}", "signal": f"supply.{rest_of_name}"}.get(kind)
-        found = self.model.slot_index.get(target) if target else None
-        if found is not None:
-            law, _, _, _ = self.op(found)
-            if law is Law.PRODUCT:
-                self.rate(found, share, level, seen)
-            else:
-                self.value(found, share, level, seen, name)
-
-    def name_of(self, slot: int) -> str:
-        m = self.model
-        name = m.state_names[slot] if slot < m.n_states else m.slot_names[slot - m.n_states]
-        if not name and slot >= m.n_states:
-            _, inputs, _, _ = self.op(slot)
-            return self.name_of(inputs[0]) if inputs else ""
-        return name.split("@")[0].replace("free.", "signal.")
-
-    def now_param(self, index: int) -> float:
-        return float(self.model.params[index])
+        """Add a share to rows."""
+        if abs(share) >= SMALL:
+            for row in rows:
+                self.found[row].add(share, level, via)
 
 
-def pushes(model: CompiledModel, now: Floats, rest: Floats, slots: list[int]) -> dict[str, Push]:
+def pushes(
+    model: CompiledModel, now: Floats, rest: Floats, slots: Sequence[int], decoded: Decoded | None = None
+) -> dict[str, Push]:
     """Return the push of every statement on rates, averaged over the given slots.
 
     Parameters
@@ -172,22 +216,22 @@ def pushes(model: CompiledModel, now: Floats, rest: Floats, slots: list[int]) ->
     model : CompiledModel
     now, rest : (n_states + n_ops,) float arrays
         All slots at the moment asked for, and in health.
-    slots : list of int
+    slots : sequence of int
         The rates (one per zone, say).
+    decoded : Decoded, optional
+        The model's operations from `decode`, when many moments are asked for.
 
     Returns
     -------
     dict of row id to Push
     """
+    decoded = decode(model) if decoded is None else decoded
     total: dict[str, Push] = defaultdict(Push)
     for slot in slots:
-        walk = _Walk(model, now, rest)
-        walk.rate(slot, None, 1, frozenset())
-        for row, push in walk.found.items():
-            p = total[row]
-            p.effect += push.effect / len(slots)
-            if push.level < p.level:
-                p.level, p.via = push.level, push.via
+        spread = _Spread(model, decoded, now, rest)
+        spread.rate(slot)
+        for row, push in spread.found.items():
+            total[row].add(push.effect / len(slots), push.level, push.via)
     return dict(total)
 
 

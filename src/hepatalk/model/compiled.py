@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,7 +31,14 @@ Ints = npt.NDArray[np.int64]
 class Activity:
     """A parameter that scales what genes make in one cell type; 1 in the wild type.
 
-    ``genes`` maps the species' symbols to their share (1 in all) of the entity.
+    Attributes
+    ----------
+    parameter : str
+    cell : str
+        Cell type, or 'blood'.
+    genes : mapping of str to float
+        The species' symbols, with their share of what is made. The shares add up to 1, or to less where the species
+        lacks some of the genes.
     """
 
     parameter: str
@@ -41,7 +48,13 @@ class Activity:
 
 @dataclass(frozen=True)
 class Relabel:
-    """States that only differ in a label, and where the label starts at time zero."""
+    """States that only differ in a label, and where the label starts at time zero.
+
+    Attributes
+    ----------
+    settled, fresh : (n_pairs,) int array
+        At time zero what is in state ``settled[i]`` moves to state ``fresh[i]``.
+    """
 
     settled: Ints
     fresh: Ints
@@ -55,6 +68,7 @@ class CompiledModel:
     ----------
     species : str
     knowledge_version : str
+    zones : int
     state_names, slot_names, param_names : tuple of str
         Unnamed slots are ''. Parameters that belong to no record (resting values) begin with ``rest:``.
     state_units : tuple of str
@@ -63,8 +77,17 @@ class CompiledModel:
     rest : (n_states,) float array
         The healthy steady state, labels settled.
     params : (n_params,) float array
-    law, input_start, inputs, argument_start, arguments : int arrays
-    flux_start, flux : int arrays;  coefficient : float array
+        In the units of the records.
+    law : (n_ops,) int array
+    input_start, argument_start : (n_ops + 1,) int array
+    inputs : (n_inputs,) int array
+        Slots.
+    arguments : (n_arguments,) int array
+        Positions in ``params``.
+    flux_start : (n_states + 1,) int array
+    flux : (n_fluxes,) int array
+        Slots, in amount of their state per h.
+    coefficient : (n_fluxes,) float array
     rows : tuple (n_ops,) of tuple of str
         Ids of the statements behind each operation.
     input_rows : tuple (n_inputs,) of str
@@ -98,7 +121,6 @@ class CompiledModel:
     activities: tuple[Activity, ...]
     relabel: Relabel
     groups: Mapping[str, Ints]
-    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_states(self) -> int:
@@ -143,7 +165,7 @@ class CompiledModel:
         return h.hexdigest()[:16]
 
     def position(self, parameter: str) -> int:
-        """Return the position of a parameter.
+        """Return the position of a parameter in ``params``.
 
         Raises
         ------
@@ -160,7 +182,13 @@ class CompiledModel:
             ) from None
 
     def with_params(self, values: Mapping[str, float]) -> CompiledModel:
-        """Return a copy with some parameters replaced; resting values are not found anew."""
+        """Return a copy with some parameters replaced; resting values are not found anew.
+
+        Raises
+        ------
+        ModelError
+            If there is no such parameter.
+        """
         params = self.params.copy()
         for name, value in values.items():
             params[self.position(name)] = value

@@ -13,9 +13,10 @@ what and how strongly stands in the records. The chapters are
 
 Silencing
 ---------
-A silenced row keeps the influence that it has in health: the Hill response of a regulating term is held at its
-resting value, a source releases its resting share, and a law or process that carries a row is held at its resting
-value. A silenced store neither binds nor releases its signal, and a silenced supply or release keeps its baseline.
+A silenced row keeps the influence that it has in health. The Hill response of a regulating term is held at its
+resting value, and a source releases its resting share whatever becomes of its cells. Of what carries a silenced row, a
+law or the target of a node is held at its resting value, a process or the release of a store runs at its baseline
+without gates, and a systemic signal stays at its resting level. A silenced store neither binds nor releases.
 """
 
 from __future__ import annotations

@@ -15,7 +15,16 @@ __all__ = ["GateBuilder", "Statement"]
 
 @dataclass(frozen=True)
 class Statement:
-    """A regulating term and the row it belongs to."""
+    """A regulating term and the row it belongs to.
+
+    Attributes
+    ----------
+    row : str
+        Id of the row, or ``hypothesis:ID``.
+    term : Regulates
+    silent : bool
+        Whether its response is held at rest.
+    """
 
     row: str
     term: Regulates
@@ -27,7 +36,8 @@ class GateBuilder:
     """Builds the operations of all statements that act on a target in a zone.
 
     ``regulator`` returns the slot of a regulator's name in a zone; ``parameter`` the position of a parameter record;
-    ``activity`` the position of the parameter that scales a gene's product in a cell type.
+    ``activity`` the position of the parameter that scales a gene's product in a cell type, None where the species
+    lacks the gene.
     """
 
     tape: Tape
@@ -36,23 +46,38 @@ class GateBuilder:
     parameter: Callable[[str], int]
     activity: Callable[[str, str], int | None]
     used: set[str] = field(default_factory=set)
+    known_targets: set[str] = field(default_factory=set)
 
     def gate(self, target: str, zone: int, also: Iterable[str] = ()) -> list[Slot]:
         """Return the factors that multiply a rate: one GATE per label, one BRAKE per inhibitor.
 
-        Statements on any name in ``also`` act too (all sources of a signal, for one of them).
+        Parameters
+        ----------
+        target : str
+        zone : {1, 2, 3}
+        also : iterable of str
+            Statements on these names act too (all sources of a signal, for one of them).
+
+        Returns
+        -------
+        list of Slot
+            Each 1 at rest; empty where no statement acts.
+
+        Raises
+        ------
+        KnowledgeError
+            If a statement lacks what a rate needs, or names a regulator that the zone does not have.
         """
         labels: dict[str, list[Statement]] = {}
         factors: list[Slot] = []
         for s in self._on((target, *also)):
             if s.term.effect == "permits":
                 raise KnowledgeError(
-                    f"row {s.row}: 'permits' acts on nodes only, not on {s.term.target!r}; use 'activates' with a gate of its own"
+                    f"row {s.row}: 'permits' acts on nodes only, not on {s.term.target!r}; "
+                    "use 'activates' with a gate of its own"
                 )
             if s.term.gain is None:
-                raise KnowledgeError(
-                    f"row {s.row}: term on {s.term.target!r}: field 'gain': value missing; allowed: a parameter name; add it"
-                )
+                raise _missing(s, "gain")
             if s.term.effect == "activates":
                 labels.setdefault(s.term.gate or "", []).append(s)
             else:
@@ -62,53 +87,48 @@ class GateBuilder:
         return factors
 
     def node_target(self, target: str, zone: int) -> Slot:
-        """Return the slot of a node's target activity in [0, 1]."""
+        """Return the slot of a node's target activity in [0, 1].
+
+        That is the fuzzy OR of its activators, times what its inhibitors leave and what each requirement lets pass.
+
+        Raises
+        ------
+        KnowledgeError
+            As for `gate`.
+        """
         drive: list[tuple[Slot, int, str]] = []
         factors: list[Slot] = []
         for s in self._on((target,)):
             if s.term.weight is None:
-                raise KnowledgeError(
-                    f"row {s.row}: term on {target!r}: field 'weight': value missing; allowed: a parameter name; add it"
-                )
+                raise _missing(s, "weight")
             h = self.response(s, zone)
             w = self.parameter(s.term.weight)
             one = self.tape.number(1.0)
             if s.term.effect == "activates":
                 drive.append((h, w, s.row))
             elif s.term.effect == "inhibits":
-                factors.append(
-                    self.tape.op(
-                        Law.NOT, [h], [w], name=f"less.{target}:{s.term.by}@{zone}", rows=[s.row], input_rows=[s.row]
-                    )
-                )
+                factors.append(self._less(h, w, f"less.{target}:{s.term.by}@{zone}", s.row))
             else:
                 lacking = self.tape.op(Law.NOT, [h], [one])
-                factors.append(
-                    self.tape.op(
-                        Law.NOT,
-                        [lacking],
-                        [w],
-                        name=f"needs.{target}:{s.term.by}@{zone}",
-                        rows=[s.row],
-                        input_rows=[s.row],
-                    )
-                )
+                factors.append(self._less(lacking, w, f"needs.{target}:{s.term.by}@{zone}", s.row))
         if drive:
-            rows = [r for *_, r in drive]
-            factors.append(
-                self.tape.op(
-                    Law.ANY,
-                    [h for h, _, _ in drive],
-                    [w for _, w, _ in drive],
-                    name=f"drive.{target}@{zone}",
-                    rows=rows,
-                    input_rows=rows,
-                )
-            )
+            hills, weights, rows = zip(*drive, strict=True)
+            name = f"drive.{target}@{zone}"
+            factors.append(self.tape.op(Law.ANY, hills, weights, name=name, rows=rows, input_rows=rows))
         return self.tape.op(Law.PRODUCT, factors, [], name=f"target.{target}@{zone}")
 
+    def _less(self, slot: Slot, weight: int, name: str, row: str) -> Slot:
+        """Return 1 - weight x slot, brought by a row."""
+        return self.tape.op(Law.NOT, [slot], [weight], name=name, rows=[row], input_rows=[row])
+
     def response(self, s: Statement, zone: int) -> Slot:
-        """Return the slot of the Hill response of one statement."""
+        """Return the slot of the Hill response of one statement, held at rest when the statement is silent.
+
+        Raises
+        ------
+        KnowledgeError
+            If the statement has no half or power, its regulator is unknown, or it needs genes of no one cell type.
+        """
         term = s.term
         if term.half is None or term.power is None:
             raise KnowledgeError(
@@ -126,13 +146,14 @@ class GateBuilder:
         cell = _cell_of(term.target)
         if term.needs and not cell:
             raise KnowledgeError(
-                f"row {s.row}: term on {term.target!r}: field 'needs': value {list(term.needs)}; allowed: only on targets "
-                "of one cell type (process, node, secretion.SIGNAL.CELL); leave it out"
+                f"row {s.row}: term on {term.target!r}: field 'needs': value {list(term.needs)}; allowed: only on "
+                "targets of one cell type (process, node, secretion.SIGNAL.CELL); leave it out"
             )
         scales = [a for gene in term.needs if (a := self.activity(gene, cell)) is not None]
         return self.tape.op(Law.PRODUCT, [h], scales, rows=[s.row]) if scales else h
 
     def _sum(self, law: Law, group: list[Statement], label: str, zone: int) -> Slot:
+        """Return the slot of a gate or brake over the responses of a group of statements."""
         hills = [self.response(s, zone) for s in group]
         gains = [self.parameter(s.term.gain or "") for s in group]
         rest = self.tape.param(f"rest:{label}@{zone}", float("nan"))
@@ -148,22 +169,20 @@ class GateBuilder:
         """Raise `KnowledgeError` for a statement whose target nothing has asked for."""
         for target, group in self.statements.items():
             if target not in self.used:
-                known = sorted(self.known_targets)
                 raise KnowledgeError(
                     f"row {group[0].row}: term target {target!r} is nothing the model has; "
-                    f"nearest: {', '.join(nearest(target, known))}; correct the target"
+                    f"nearest: {', '.join(nearest(target, self.known_targets))}; correct the target"
                 )
-
-    @property
-    def known_targets(self) -> set[str]:
-        """Names that have been asked for as targets."""
-        return self._asked
-
-    _asked: set[str] = field(default_factory=set)
 
     def ask(self, target: str) -> None:
         """Note that a target exists, for error messages."""
-        self._asked.add(target)
+        self.known_targets.add(target)
+
+
+def _missing(s: Statement, name: str) -> KnowledgeError:
+    return KnowledgeError(
+        f"row {s.row}: term on {s.term.target!r}: field {name!r}: value missing; allowed: a parameter name; add it"
+    )
 
 
 def _cell_of(target: str) -> str:

@@ -40,9 +40,7 @@ def declare(c: Compiler) -> None:
             _declare_in_zone(c, population, resting, zone, shares[zone - 1])
 
 
-def _declare_in_zone(
-    c: Compiler, population: Population, resting: RestingPopulation, zone: int, share: float
-) -> None:
+def _declare_in_zone(c: Compiler, population: Population, resting: RestingPopulation, zone: int, share: float) -> None:
     cell = population.cell
     here = []
     for compartment, amount in zip(population.compartments, resting.distribution, strict=True):
@@ -160,9 +158,7 @@ def _binucleation(c: Compiler, cell: str, probability: float, zone: int) -> tupl
 # ------------------------------------------------------------------------------------------ death, arrival and growth
 
 
-def _write_loss_and_gain(
-    c: Compiler, cell: str, population: Population, resting: RestingPopulation, zone: int
-) -> None:
+def _write_loss_and_gain(c: Compiler, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
     t = c.tape
     here, count = c.cells_at[cell, zone], c.slot(f"{cell}.count@{zone}")
     deaths = []
@@ -203,12 +199,17 @@ def _write_influx(c: Compiler, cell: str, population: Population, process: Influ
 
 
 def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, zone: int) -> None:
-    """dM/dt = (k + d0) N G - (k + d) M: synthesis per cell, decay per mass; v = M/N settles at G."""
+    """dM/dt = (k + d0) G M v^-q - (k + d) M, v = M/N: synthesis falls short in cells that are large already.
+
+    With q = 1 a cell would tend to the size G; with q near 0 it would grow as long as G is above 1.
+    """
     t = c.tape
-    count, mass = c.slot(f"{cell}.count@{zone}"), c.slot(f"{cell}.mass@{zone}")
+    mass, size = c.slot(f"{cell}.mass@{zone}"), c.slot(f"size@{zone}")
     k = c.value(process.rate)
     base = t.param(f"rest:synthesis {cell}.{process.id}", k + c.death_rates[cell])
     synthesis = _process_rate(c, cell, process, base, zone)
-    t.flux(mass, t.op(Law.PRODUCT, [synthesis, count], []), 1.0)
+    opposing = t.param(f"rest:minus {process.restoring}", -c.value(process.restoring))
+    shortfall = t.op(Law.POWER, [size], [t.number(1.0), opposing])
+    t.flux(mass, t.op(Law.PRODUCT, [synthesis, mass, shortfall], []), 1.0)
     t.flux(mass, t.op(Law.PRODUCT, [mass], [c.p(process.rate)]), -1.0)
     t.flux(mass, t.op(Law.PRODUCT, [death, mass], []), -1.0)

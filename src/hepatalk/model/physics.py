@@ -109,8 +109,8 @@ def write(c: Compiler) -> None:
 def _inflow(c: Compiler) -> Slot:
     """Total portal inflow: what the body sends x (1 + response to the share of function lost).
 
-    Part of the response comes at once, part slowly. The lost share is below 1; it is negative where function exceeds
-    demand, and inflow then falls.
+    Part of the response comes at once, part slowly. The lost share is at most 1, so that inflow stays positive while
+    both parts of the response to it are above -1 together; it is negative where function exceeds demand.
     """
     t = c.tape
     slow = t.state("inflow_response", "x healthy inflow")

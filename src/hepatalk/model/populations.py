@@ -1,12 +1,13 @@
 """Cell populations: which compartments a cell type has, how cells move among them, and their healthy distribution.
 
 A compartment is (state, stage, lineage, nuclei, generation) of a cell type in a zone. Generations count divisions since
-time zero and are labels only, as lineages are: they never enter a rate. Stages of one state form a chain with equal mean dwell times,
-so that the dwell time in the state is gamma distributed (the "linear chain trick").
+time zero and are labels only, as lineages are: they never enter a rate. Stages of one state form a chain with equal
+mean dwell times, so that the dwell time in the state is gamma distributed (the "linear chain trick").
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +29,8 @@ __all__ = [
     "resting_population",
 ]
 
+Floats = npt.NDArray[np.float64]
+
 #: Zones of the lobule, in the direction of the blood: periportal, middle, pericentral.
 ZONES = (1, 2, 3)
 #: Generations told apart: undivided since time zero, divided once, divided twice or more.
@@ -36,7 +39,18 @@ GENERATIONS = 3
 
 @dataclass(frozen=True)
 class Compartment:
-    """One compartment of a cell type (in any zone)."""
+    """One compartment of a cell type (in any zone).
+
+    Attributes
+    ----------
+    state : str
+    stage : int
+        Place in the chain of stages of the state, from 0.
+    lineage, nuclei : str
+        As the cell type's record names them.
+    generation : int or None
+        Divisions since time zero, up to ``GENERATIONS - 1`` or more; None where they are not counted.
+    """
 
     state: str
     stage: int
@@ -62,14 +76,25 @@ def _stages(cell: CellType, state: str) -> int:
     for s in cell.states:
         if s.id == state:
             return s.stages
-    raise ModelError(
-        f"cell type {cell.id}: unknown state {state!r}; allowed: {', '.join(s.id for s in cell.states)}; correct the process"
-    )
+    known = ", ".join(s.id for s in cell.states)
+    raise ModelError(f"cell type {cell.id}: unknown state {state!r}; allowed: {known}; correct the process")
 
 
 @dataclass(frozen=True)
 class Move:
-    """A movement between compartments at ``rate`` (parameter or number) and the process it belongs to."""
+    """A movement between compartments, at the rate of the process it belongs to.
+
+    Attributes
+    ----------
+    process : str
+        Id of the process.
+    origin : int
+        The compartment that cells leave.
+    arrivals : tuple of (int, float)
+        Compartments that they reach, and how many cells arrive for each that left.
+    binucleating : tuple of int or None
+        Where a division may skip cytokinesis: the compartments of the one binucleate cell that it then makes.
+    """
 
     process: str
     origin: int
@@ -79,7 +104,12 @@ class Move:
 
 @dataclass(frozen=True)
 class Population:
-    """All compartments of a cell type and the moves among them; rates are looked up by process id."""
+    """All compartments of a cell type and the moves among them; rates are looked up by process id.
+
+    Parameters
+    ----------
+    cell : CellType
+    """
 
     cell: CellType
 
@@ -102,7 +132,13 @@ class Population:
         return {c: i for i, c in enumerate(self.compartments)}
 
     def moves(self) -> list[Move]:
-        """Return every movement of the population's processes (deaths and influxes apart)."""
+        """Return every movement of the population's processes (deaths and influxes apart).
+
+        Raises
+        ------
+        ModelError
+            If a process names a state that the cell type does not have.
+        """
         out: list[Move] = []
         for process in self.cell.processes:
             if isinstance(process, Transition):
@@ -130,24 +166,33 @@ class Population:
             elif process.to is not None and not process.divides:
                 out.append(Move(process.id, i, ((self._at(c, process.to, 0), 1.0),)))
             elif process.to is not None:
-                out.append(self._division(process, i, c))
+                out.append(self._division(process.id, process.to, i, c))
         return out
 
-    def _division(self, process: Timed, i: int, c: Compartment) -> Move:
-        """A mononucleate cell makes two mononucleate daughters or one binucleate cell; a binucleate cell makes two."""
-        assert process.to is not None
+    def _division(self, process: str, to: str, i: int, c: Compartment) -> Move:
+        """Return the division of compartment ``i`` into cells of state ``to``.
+
+        A mononucleate cell makes two mononucleate daughters or one binucleate cell; a binucleate cell makes two
+        mononucleate daughters.
+        """
         generation = None if c.generation is None else min(c.generation + 1, GENERATIONS - 1)
-        single = Compartment(process.to, 0, c.lineage, self.cell.nuclei[0], generation)
+        single = Compartment(to, 0, c.lineage, self.cell.nuclei[0], generation)
         if len(self.cell.nuclei) == 1 or c.nuclei != self.cell.nuclei[0]:
-            return Move(process.id, i, ((self.position[single], 2.0),))
-        double = Compartment(process.to, 0, c.lineage, self.cell.nuclei[1], generation)
-        return Move(process.id, i, ((self.position[single], 2.0),), binucleating=(self.position[double],))
+            return Move(process, i, ((self.position[single], 2.0),))
+        double = Compartment(to, 0, c.lineage, self.cell.nuclei[1], generation)
+        return Move(process, i, ((self.position[single], 2.0),), binucleating=(self.position[double],))
 
     def _at(self, c: Compartment, state: str, stage: int) -> int:
         return self.position[Compartment(state, stage, c.lineage, c.nuclei, c.generation)]
 
     def select(self, word: str) -> list[int]:
-        """Return the compartments of a state, a lineage or nuclei class; 'cycling' is g1, s and g2m."""
+        """Return the compartments of a state, a lineage or nuclei class; 'cycling' is g1, s and g2m.
+
+        Raises
+        ------
+        ModelError
+            If the word selects nothing; names the words that do.
+        """
         if word == "cycling":
             chosen = [i for i, c in enumerate(self.compartments) if c.state in ("g1", "s", "g2m")]
         else:
@@ -177,15 +222,25 @@ class Population:
 
 @dataclass(frozen=True)
 class RestingPopulation:
-    """The healthy population of a type, summing to 1, and the rates that were solved for it (per h)."""
+    """The healthy population of a type, and what was solved for it.
 
-    distribution: npt.NDArray[np.float64]
+    Attributes
+    ----------
+    distribution : (n_compartments,) float array
+        Share of each compartment; sums to 1.
+    death_rate : float
+        Per h.
+    binucleation : float
+        Probability that a division of a mononucleate cell skips cytokinesis.
+    """
+
+    distribution: Floats
     death_rate: float
     binucleation: float
 
 
 def resting_population(
-    population: Population, rate: dict[str, float], binucleate_share: float | None
+    population: Population, rate: Mapping[str, float], binucleate_share: float | None
 ) -> RestingPopulation:
     """Solve the death rate (and the binucleation probability) at which the healthy population stands still.
 
@@ -197,6 +252,10 @@ def resting_population(
     binucleate_share : float or None
         Share of binucleate cells that the resting population must have.
 
+    Returns
+    -------
+    RestingPopulation
+
     Raises
     ------
     ModelError
@@ -204,26 +263,15 @@ def resting_population(
     """
     keep = population.settled
     at = {k: i for i, k in enumerate(keep)}
+    arrivals = np.zeros(len(keep))
+    for process in population.cell.processes:
+        if isinstance(process, Influx):
+            for i in influx_targets(population, process):
+                if i in at:
+                    arrivals[at[i]] += rate[process.id]
 
-    def solve(p: float) -> tuple[npt.NDArray[np.float64], float]:
-        a = np.zeros((len(keep), len(keep)))
-        for move in population.moves():
-            if move.origin not in at:
-                continue
-            k, o = rate[move.process], at[move.origin]
-            a[o, o] -= k
-            share = 1.0 - p if move.binucleating else 1.0
-            for target, number in move.arrivals:
-                a[at[target], o] += k * number * share
-            for target in move.binucleating or ():
-                a[at[target], o] += k * p
-        arrivals = np.zeros(len(keep))
-        for process in population.cell.processes:
-            if isinstance(process, Influx):
-                for i in influx_targets(population, process):
-                    if i in at:
-                        arrivals[at[i]] += rate[process.id]
-        return _standing_still(a, arrivals, population.cell.id)
+    def solve(p: float) -> tuple[Floats, float]:
+        return _standing_still(_move_matrix(population, rate, at, p), arrivals, population.cell.id)
 
     p = 0.0
     if binucleate_share is not None:
@@ -234,13 +282,30 @@ def resting_population(
 
         if excess(0.0) > 0 or excess(0.999) < 0:
             raise ModelError(
-                f"cell type {population.cell.id}: no binucleation probability gives a binucleate share of {binucleate_share}"
+                f"cell type {population.cell.id}: no binucleation probability gives a binucleate share of "
+                f"{binucleate_share}; allowed: a share that divisions can make; correct the parameter"
             )
         p = float(brentq(excess, 0.0, 0.999, xtol=1e-15, rtol=8.9e-16))
     shares, death = solve(p)
     full = np.zeros(len(population.compartments))
     full[keep] = shares
     return RestingPopulation(full, death, p)
+
+
+def _move_matrix(population: Population, rate: Mapping[str, float], at: Mapping[int, int], p: float) -> Floats:
+    """Return A of dn/dt = A n (per h) over the compartments ``at``, with binucleation probability p."""
+    a = np.zeros((len(at), len(at)))
+    for move in population.moves():
+        if move.origin not in at:
+            continue
+        k, o = rate[move.process], at[move.origin]
+        a[o, o] -= k
+        share = 1.0 - p if move.binucleating else 1.0
+        for target, number in move.arrivals:
+            a[at[target], o] += k * number * share
+        for target in move.binucleating or ():
+            a[at[target], o] += k * p
+    return a
 
 
 def influx_targets(population: Population, process: Influx) -> list[int]:
@@ -256,9 +321,7 @@ def influx_targets(population: Population, process: Influx) -> list[int]:
     ]
 
 
-def _standing_still(
-    a: npt.NDArray[np.float64], arrivals: npt.NDArray[np.float64], cell: str
-) -> tuple[npt.NDArray[np.float64], float]:
+def _standing_still(a: Floats, arrivals: Floats, cell: str) -> tuple[Floats, float]:
     """Return (distribution, d) with (A - d I) n + arrivals = 0 and sum n = 1."""
     values, vectors = np.linalg.eig(a)
     lead = int(np.argmax(values.real))

@@ -14,9 +14,9 @@ from hepatalk.model.compiled import Floats
 from hepatalk.model.laws import Law, hill, normal_hill, power, ratio, relax
 from hepatalk.model.tape import Tape
 
-__all__ = ["evaluate_tape", "fill_resting_values"]
+__all__ = ["apply_law", "evaluate_tape", "fill_resting_values"]
 
-#: A resting state is accepted when no node moves faster than this (per h).
+#: A resting state is accepted when no node's activity moves by more than this in a round.
 TOLERANCE = 1e-14
 MAX_ROUNDS = 4000
 
@@ -48,8 +48,17 @@ def evaluate_tape(tape: Tape, values: Floats, params: Floats, *, fill: bool = Fa
         values[n + k] = apply_law(law, x, c)
 
 
-def apply_law(law: Law, x: list[float], c: list[float]) -> float:
-    """Return the value of one operation: the table of `hepatalk.model.laws` in plain Python."""
+def apply_law(law: Law, x: list[float], c: list[float]) -> float:  # noqa: C901, PLR0911, PLR0912 - one case per law
+    """Return the value of one operation: the table of `hepatalk.model.laws` in plain Python.
+
+    Parameters
+    ----------
+    law : Law
+    x : list of float
+        Inputs.
+    c : list of float
+        Parameters, in the order of the table.
+    """
     match law:
         case Law.CONSTANT:
             return c[0]
@@ -124,7 +133,8 @@ def fill_resting_values(tape: Tape, rest: Floats, nodes: dict[int, int]) -> tupl
             break
     else:
         raise ModelError(
-            f"node {tape.state_names[fastest]!r} finds no resting activity (still moving by {speed:.2g}); weaken a feedback loop through it"
+            f"node {tape.state_names[fastest]!r} finds no resting activity (still moving by {speed:.2g}); "
+            "weaken a feedback loop through it"
         )
     evaluate_tape(tape, values, params, fill=True)
     return values[:n].copy(), params
@@ -144,6 +154,7 @@ def _node_ops(tape: Tape, relaxing: set[int]) -> list[int]:
 
 
 def _evaluate_some(tape: Tape, values: Floats, params: Floats, ops: list[int]) -> None:
+    """Evaluate some operations in order while the resting values of gates are not yet known."""
     n = len(tape.state_names)
     for k in ops:
         law = tape.law[k]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = ["Action", "Change"]
+
 Action = Literal["scale_extensive", "scale_state", "set_parameter", "scale_parameter"]
 
 

@@ -140,9 +140,7 @@ def _write_local(c: Compiler, signal: Signal, zone: int) -> None:
         )
     one = t.number(1.0)
     from_outside = t.param(f"supply.{signal.id}", 0.0)
-    supplied = t.op(
-        Law.LINEAR, sources, [from_outside] + [one] * len(sources), name=f"supply.{signal.id}@{zone}"
-    )
+    supplied = t.op(Law.LINEAR, sources, [from_outside] + [one] * len(sources), name=f"supply.{signal.id}@{zone}")
     t.flux(slot, t.op(Law.PRODUCT, [supplied], [k]), 1.0)
     for target in (f"secretion.{signal.id}", f"clearance.{signal.id}", f"release.{signal.id}"):
         c.gates.ask(target)

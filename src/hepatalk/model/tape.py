@@ -20,7 +20,18 @@ Slot = int
 
 @dataclass
 class Tape:
-    """Collects states, parameters, operations and fluxes in the order in which they are written."""
+    """Collects states, parameters, operations and fluxes in the order in which they are written.
+
+    Attributes
+    ----------
+    state_names, state_units, extensive : list
+        One entry per state; extensive ones are counts, masses and stores of the liver.
+    param_names, params : list
+        One entry per parameter; NaN until the resting values are filled in.
+    law, inputs, arguments, op_names, rows, input_rows : list
+        One entry per operation, as in `hepatalk.model.compiled.CompiledModel`, with slots not yet settled.
+    fluxes : list of (state, slot, coefficient)
+    """
 
     state_names: list[str] = field(default_factory=list)
     state_units: list[str] = field(default_factory=list)
@@ -40,7 +51,13 @@ class Tape:
     _named: dict[str, Slot] = field(default_factory=dict)
 
     def state(self, name: str, unit: str, *, extensive: bool = False) -> Slot:
-        """Declare a state and return its slot."""
+        """Declare a state and return its slot.
+
+        Raises
+        ------
+        ModelError
+            If there is a state of that name.
+        """
         if name in self._state:
             raise ModelError(f"state {name!r} is declared twice; rename one of the records that make it")
         self._state[name] = len(self.state_names)
@@ -50,7 +67,13 @@ class Tape:
         return self._state[name]
 
     def param(self, name: str, value: float) -> int:
-        """Declare a parameter, or return the one of that name (whose value must agree)."""
+        """Declare a parameter, or return the one of that name.
+
+        Raises
+        ------
+        ModelError
+            If the parameter of that name has another value.
+        """
         if name in self._param:
             position = self._param[name]
             both_open = math.isnan(self.params[position]) and math.isnan(value)
@@ -80,8 +103,24 @@ class Tape:
     ) -> Slot:
         """Write an operation, or return the equal one that stands already, and add the rows behind it.
 
-        ``input_rows`` says which statement brings each input: operations that gather statements must have a name of
-        their own, so that two targets never share one.
+        Parameters
+        ----------
+        law : Law
+        inputs : sequence of Slot
+            States, or operations that stand already.
+        arguments : sequence of int
+            Positions of parameters.
+        name : str
+            What the value is called; anonymous values may be shared.
+        rows : iterable of str
+            Ids of the statements behind the operation.
+        input_rows : sequence of str, optional
+            Which statement brings each input, '' for none. Operations that gather statements must have a name of
+            their own, so that two targets never share one.
+
+        Returns
+        -------
+        Slot
         """
         key = (law, tuple(inputs), tuple(arguments))
         slot = self._op.get(key)
@@ -123,7 +162,14 @@ class Tape:
     def flat(
         self, lists: Sequence[Sequence[int]], *, slots: bool
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return (start, values) of a list of lists, with slots settled."""
+        """Return a list of lists as two arrays, with slots settled.
+
+        Returns
+        -------
+        start : (n_lists + 1,) int array
+        values : (n_values,) int array
+            The values of list k are ``values[start[k]:start[k + 1]]``.
+        """
         start = np.zeros(len(lists) + 1, dtype=np.int64)
         start[1:] = np.cumsum([len(x) for x in lists])
         values = [self.settle(v) if slots else v for x in lists for v in x]

@@ -3,6 +3,9 @@
 CVODE (Hindmarsh et al. 2005, doi 10.1145/1089014.1089020) is reached through scikit-sundae; SciPy's LSODA is the
 cross-check and the fallback where scikit-sundae has no wheel. The solver starts anew at each change of the schedule and
 its first step is fixed, so that the times at which output is wanted do not alter a single bit of the solution's steps.
+
+Death is an event: the solver looks for the moment at which the accumulated shortfall of function becomes lethal. From
+then on the course holds the last output before it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.jacobian import Sparsity, sparsity_of
-from hepatalk.engines.population.kernels import derivative, evaluate, jacobian
+from hepatalk.engines.population.kernels import GradientTables, derivative, evaluate, jacobian
 from hepatalk.errors import EngineError, nearest
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
@@ -28,6 +31,7 @@ from hepatalk.model.schedule import Change
 __all__ = ["PopulationEngine", "System"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Solver = Literal["cvode", "lsoda"]
 
 FIRST_STEP_H = 1e-6
@@ -49,22 +53,35 @@ class System:
     model : CompiledModel
     params : (n_params,) float array
         Parameters in force; may be replaced between solves.
+    sparsity : Sparsity
+        Where the Jacobian has entries.
+
+    Attributes
+    ----------
+    calls : int
+        How often the derivative has been evaluated.
     """
 
     model: CompiledModel
     params: Floats
     sparsity: Sparsity
-    failure: str | None = None
     calls: int = 0
     _values: Floats = field(init=False)
     _gradient: Floats = field(init=False)
+    _tape: tuple[Ints, Ints, Ints, Ints, Ints] = field(init=False)
+    _tables: GradientTables = field(init=False)
+    _lethal: int = field(init=False)
 
     def __post_init__(self) -> None:
         m = self.model
         self._values = np.zeros(m.n_states + m.n_ops)
         self._gradient = np.zeros(self.sparsity.n_gradient)
         self._tape = (m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
-        self.lethal = m.param_index.get("lethal_deficit", 0)
+        s = self.sparsity
+        self._tables = GradientTables(
+            s.gradient_start, s.scatter_start, s.scatter, m.flux, m.coefficient, s.entry_start, s.entry
+        )
+        self._lethal = m.param_index.get("lethal_deficit", 0)
 
     def values(self, y: Floats) -> Floats:
         """Return all slots at a state, (n_states + n_ops,); a view that the next call overwrites."""
@@ -79,22 +96,18 @@ class System:
         derivative(yp, self.values(y), self.model.flux_start, self.model.flux, self.model.coefficient)
 
     def death(self, t: float, y: Floats, margin: Floats) -> None:
-        """Fill ``margin`` with what is left before the accumulated shortfall of function is lethal; 1 without one."""
+        """Fill ``margin`` with what is left before the accumulated shortfall is lethal, in h; 1 without one."""
         del t
         index = self.model.slot_index
         if "deficit" not in index:
             margin[0] = 1.0
             return
-        margin[0] = self.params[self.lethal] - y[index["deficit"]]
+        margin[0] = self.params[self._lethal] - y[index["deficit"]]
 
     def jac(self, t: float, y: Floats, yp: Floats, entries: Floats) -> None:
-        """Fill ``entries`` with the Jacobian's nonzero entries in compressed-column order."""
+        """Fill ``entries``, (nnz,), with the Jacobian's nonzero entries in compressed-column order, per h."""
         del t, yp
-        m, s = self.model, self.sparsity
-        jacobian(
-            entries, self._gradient, self.values(y), self.params, *self._tape, s.gradient_start, s.scatter_start, s.scatter,
-            m.coefficient, s.entry_start, m.flux, m.flux, s.entry,
-        )  # fmt: skip
+        jacobian(entries, self._gradient, self.values(y), self.params, *self._tape, self._tables)
 
 
 @dataclass
@@ -159,10 +172,13 @@ class PopulationEngine:
         ------
         EngineError
             If the healthy state does not stand still, the solver fails, or a state becomes negative or not finite;
-            names state, time and term.
+            names state, time and term. If a change names a state that the model does not have.
+        ModelError
+            If a change names a parameter that the model does not have.
         """
         system = self.system(model)
-        self._verify_rest(system)
+        if start is None:
+            self._verify_rest(system)
         y = (model.rest if start is None else np.asarray(start, dtype=np.float64)).copy()
         died: float | None = None
         if lead_in:
@@ -182,8 +198,8 @@ class PopulationEngine:
         worst = int(np.abs(yp).argmax())
         if not np.abs(yp[worst]) <= REST_TOLERANCE:
             raise EngineError(
-                f"the healthy state does not stand still: {system.model.state_names[worst]!r} moves by {yp[worst]:.3g} per h; "
-                "allowed: nothing moves; undo the last change of a parameter or record"
+                f"the healthy state does not stand still: {system.model.state_names[worst]!r} moves by "
+                f"{yp[worst]:.3g} per h; allowed: nothing moves; undo the last change of a parameter or record"
             )
 
     def _march(
@@ -249,6 +265,8 @@ class PopulationEngine:
             system.death(t, x, margin)
 
         died: float | None = None
+        course = np.empty((len(grid), len(y)))
+        course[0] = y
         with warnings.catch_warnings():
             # The pattern is needed beside the Jacobian; scikit-sundae 1.2 warns that it will not build one from it.
             warnings.filterwarnings("ignore", message="Custom sparse Jacobian approximation", category=UserWarning)
@@ -264,8 +282,6 @@ class PopulationEngine:
                 eventsfn=death,
                 num_events=1,
             )
-        course = np.empty((len(grid), len(y)))
-        course[0] = y
         with quiet_stderr() as said:
             solver.init_step(float(grid[0]), y)
             for i in range(1, len(grid)):
@@ -307,26 +323,24 @@ class PopulationEngine:
             events=death,
         )
         if not result.success:
-            raise EngineError(
-                f"the solver stopped at {result.t[-1]:.4g} h: {result.message}; try the default solver"
-            )
+            raise EngineError(f"the solver stopped at {result.t[-1]:.4g} h: {result.message}; try the default solver")
         crossings = result.t_events[0]
         return np.ascontiguousarray(result.y.T), float(crossings[0]) if len(crossings) else None
 
     # --------------------------------------------------------------------------------------------- checks
 
     def _check(self, system: System, course: Floats, grid: Floats) -> None:
+        """Raise if a state is not finite, or further below zero than the solver's tolerance explains."""
         if not np.isfinite(course).all():
             i, j = np.argwhere(~np.isfinite(course))[0]
             raise EngineError(
-                f"state {system.model.state_names[j]!r} is not finite at {grid[i]:g} h; {self._blame(system, course[max(i - 1, 0)])}"
+                f"state {system.model.state_names[j]!r} is not finite at {grid[i]:g} h; "
+                f"{self._blame(system, course[max(i - 1, 0)])}; check the parameters set"
             )
         low = course.min(axis=0)
-        j = int(low.argmin())
         # inflow_response is a deviation and may be negative; every other state is an amount.
-        allowed = {k for k, name in enumerate(system.model.state_names) if name == "inflow_response"}
-        order = [j for j in np.argsort(low) if j not in allowed]
-        j = order[0]
+        low[[k for k, name in enumerate(system.model.state_names) if name == "inflow_response"]] = 0.0
+        j = int(low.argmin())
         if low[j] < -NEGATIVE_LIMIT * self.atol:
             i = int(course[:, j].argmin())
             raise EngineError(
@@ -335,6 +349,7 @@ class PopulationEngine:
             )
 
     def _largest_term(self, system: System, y: Floats, state: int) -> str:
+        """Name the flux that moves a state most."""
         m = system.model
         values = system.values(y)
         f0, f1 = m.flux_start[state], m.flux_start[state + 1]
@@ -354,7 +369,8 @@ class PopulationEngine:
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             k = int(bad[0])
-            name = m.state_names[k] if k < m.n_states else m.slot_names[k - m.n_states] or f"operation {k - m.n_states}"
+            op = k - m.n_states
+            name = m.state_names[k] if op < 0 else m.slot_names[op] or f"operation {op}"
             return f"first at {name!r}"
         yp = np.empty(m.n_states)
         derivative(yp, values, m.flux_start, m.flux, m.coefficient)
@@ -363,7 +379,7 @@ class PopulationEngine:
 
 
 def relabelled(model: CompiledModel, y: Floats) -> Floats:
-    """Return the state with all labels fresh: at time zero every cell is undivided and resident."""
+    """Return the state, (n_states,), with all labels fresh: at time zero every cell is undivided and resident."""
     out = y.copy()
     for settled, fresh in zip(model.relabel.settled, model.relabel.fresh, strict=True):
         out[fresh] += out[settled]
@@ -372,7 +388,15 @@ def relabelled(model: CompiledModel, y: Floats) -> Floats:
 
 
 def apply_change(system: System, y: Floats, change: Change) -> Floats:
-    """Return the state after a change; parameters are changed in place."""
+    """Return the state, (n_states,), after a change; parameters are changed in place.
+
+    Raises
+    ------
+    EngineError
+        For a state that the model does not have.
+    ModelError
+        For a parameter that it does not have.
+    """
     m = system.model
     match change.action:
         case "scale_extensive":
@@ -386,9 +410,8 @@ def apply_change(system: System, y: Floats, change: Change) -> Floats:
             ]
             if not chosen:
                 known = [n for n in m.groups if n.count(".") <= 1]
-                raise EngineError(
-                    f"unknown state {change.target!r}; nearest: {', '.join(nearest(change.target, known))}; correct the schedule"
-                )
+                near = ", ".join(nearest(change.target, known))
+                raise EngineError(f"unknown state {change.target!r}; nearest: {near}; correct the schedule")
             out[chosen] *= change.value
             return out
         case "set_parameter":
@@ -399,7 +422,15 @@ def apply_change(system: System, y: Floats, change: Change) -> Floats:
 
 
 def hold_after_death(states: Floats, time_h: Floats, died: float) -> Floats:
-    """Return the course with everything held as it was at death."""
+    """Return the course, (n_times, n_states), with everything held at the last output before death.
+
+    Parameters
+    ----------
+    states : (n_times, n_states) float array
+    time_h : (n_times,) float array
+    died : float
+        In h; negative when it was before time zero, and the first output is then held.
+    """
     out = states.copy()
     after = np.flatnonzero(time_h > died)
     if len(after):

@@ -23,6 +23,14 @@ class Sparsity:
     ----------
     pattern : (n_states, n_states) csc matrix of 1
         Compressed by column, the order of the entries; the diagonal is always there.
+    gradient_start : (n_ops + 1,) int array
+    n_gradient : int
+        Length of all gradients together.
+    scatter_start : (n_inputs + 1,) int array
+    scatter : (n_scatter,) int array
+    entry_start : (n_fluxes + 1,) int array
+    entry : (n_entry,) int array
+        See `hepatalk.engines.population.kernels.GradientTables`.
     """
 
     pattern: sparse.csc_matrix

@@ -1,10 +1,12 @@
 """Compiled evaluation of a tape: values of all operations, time derivatives, and the analytic sparse Jacobian.
 
-Kernels know arrays only. The tables are those of `hepatalk.model.compiled.CompiledModel`; `Gradient` tables are made
-once per model by `hepatalk.engines.population.jacobian`.
+Kernels know arrays only. The tables of the tape are those of `hepatalk.model.compiled.CompiledModel`; `GradientTables`
+are made once per model from `hepatalk.engines.population.jacobian`. Times are in hours, so derivatives are per hour.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,7 @@ from hepatalk.model.laws import (
     relax,
 )
 
-__all__ = ["derivative", "evaluate", "evaluate_many", "jacobian"]
+__all__ = ["GradientTables", "derivative", "evaluate", "evaluate_many", "jacobian"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,8 +35,38 @@ POWER, HILL, NORMAL_HILL, GATE = int(Law.POWER), int(Law.HILL), int(Law.NORMAL_H
 BRAKE, ANY, NOT, RELAX = int(Law.BRAKE), int(Law.ANY), int(Law.NOT), int(Law.RELAX)
 
 
+class GradientTables(NamedTuple):
+    """Where the gradients of operations and fluxes go.
+
+    Attributes
+    ----------
+    gradient_start : (n_ops + 1,) int array
+        Operation k has its gradient at ``gradient_start[k]:gradient_start[k+1]`` of the work space.
+    scatter_start : (n_inputs + 1,) int array
+    scatter : (n_scatter,) int array
+        For input j of the tape, ``scatter[scatter_start[j]:scatter_start[j+1]]`` are the places in the gradient of the
+        operation to which the input's gradient entries go.
+    flux : (n_fluxes,) int array
+    coefficient : (n_fluxes,) float array
+        Slots and coefficients of the fluxes, state by state.
+    entry_start : (n_fluxes + 1,) int array
+    entry : (n_entry,) int array
+        The places of flux f are ``entry[entry_start[f]:entry_start[f+1]]``.
+    """
+
+    gradient_start: Ints
+    scatter_start: Ints
+    scatter: Ints
+    flux: Ints
+    coefficient: Floats
+    entry_start: Ints
+    entry: Ints
+
+
 @njit(cache=True, nogil=True)
-def evaluate(values: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints) -> None:
+def evaluate(  # noqa: C901, PLR0912 - one branch per law; a call for each would cost as much as the law
+    values: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
+) -> None:
     """Fill the operation slots behind the states.
 
     Parameters
@@ -42,7 +74,10 @@ def evaluate(values: Floats, params: Floats, law: Ints, start: Ints, inputs: Int
     values : (n_states + n_ops,) float array
         States in front; overwritten behind them.
     params : (n_params,) float array
-    law, start, inputs, arg_start, args : int arrays
+    law : (n_ops,) int array
+    start, arg_start : (n_ops + 1,) int array
+    inputs : (n_inputs,) int array
+    args : (n_arguments,) int array
         The tape.
     """
     n = values.size - law.size
@@ -64,7 +99,7 @@ def evaluate(values: Floats, params: Floats, law: Ints, start: Ints, inputs: Int
                 out += params[args[a0 + 1 + j - i0]] * values[inputs[j]]
         elif which == RELAX:
             out = relax(values[inputs[i0]], values[inputs[i0 + 1]], params[args[a0]], params[args[a0 + 1]])
-        elif which == GATE or which == BRAKE:
+        elif which in (GATE, BRAKE):
             total = 1.0
             for j in range(i0, i1):
                 total += params[args[a0 + 1 + j - i0]] * values[inputs[j]]
@@ -96,6 +131,9 @@ def derivative(out: Floats, values: Floats, flux_start: Ints, flux: Ints, coeffi
     out : (n_states,) float array
     values : (n_states + n_ops,) float array
         As filled by `evaluate`.
+    flux_start : (n_states + 1,) int array
+    flux : (n_fluxes,) int array
+    coefficient : (n_fluxes,) float array
     """
     for i in range(out.size):
         total = 0.0
@@ -113,7 +151,10 @@ def evaluate_many(
     Parameters
     ----------
     states : (n_times, n_states) float array
+    params : (n_params,) float array
     slots : (n_chosen,) int array
+    law, start, inputs, arg_start, args : int arrays
+        The tape, as for `evaluate`.
 
     Returns
     -------
@@ -131,7 +172,7 @@ def evaluate_many(
 
 
 @njit(cache=True, nogil=True)
-def _partials(
+def _partials(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one branch per law; the arguments are one operation's
     partial: Floats,
     values: Floats,
     params: Floats,
@@ -144,7 +185,7 @@ def _partials(
     args: Ints,
     value: float,
 ) -> None:
-    """Fill ``partial[j - i0]`` with the derivative of one operation by its j-th input."""
+    """Fill ``partial[j - i0]`` with the derivative of one operation by its j-th input; ``value`` is its own value."""
     if which == PRODUCT:
         scale = 1.0
         for j in range(a0, a1):
@@ -183,12 +224,8 @@ def _partials(
     elif which == RATIO:
         bottom = values[inputs[i0 + 1]]
         floor = params[args[a0 + 1]]
-        if bottom > floor:
-            partial[0] = params[args[a0]] / bottom
-            partial[1] = -value / bottom
-        else:
-            partial[0] = params[args[a0]] / floor
-            partial[1] = 0.0
+        partial[0] = params[args[a0]] / (bottom if bottom > floor else floor)
+        partial[1] = -value / bottom if bottom > floor else 0.0
     elif which == POWER:
         partial[0] = params[args[a0]] * power_slope(values[inputs[i0]], params[args[a0 + 1]])
     else:
@@ -198,10 +235,17 @@ def _partials(
 
 @njit(cache=True, nogil=True)
 def jacobian(
-    entries: Floats, gradient: Floats, values: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints,
-    gradient_start: Ints, scatter_start: Ints, scatter: Ints, coefficient: Floats, flux_slot_start: Ints, flux_slot: Ints, flux_state: Ints,
-    entry: Ints,
-) -> None:  # fmt: skip
+    entries: Floats,
+    gradient: Floats,
+    values: Floats,
+    params: Floats,
+    law: Ints,
+    start: Ints,
+    inputs: Ints,
+    arg_start: Ints,
+    args: Ints,
+    tables: GradientTables,
+) -> None:
     """Fill the nonzero entries of d(derivative)/d(state), in the order of the sparsity pattern.
 
     Forward accumulation: the gradient of each operation over the states it depends on is the sum of its partials times
@@ -215,12 +259,11 @@ def jacobian(
         Work space: the gradients of all operations, one behind another, operation k at ``gradient_start[k]``.
     values : (n_states + n_ops,) float array
         As filled by `evaluate`.
-    scatter_start, scatter : int arrays
-        For input j of the tape, ``scatter[scatter_start[j]:scatter_start[j+1]]`` are the places in the gradient of the
-        operation to which the input's gradient entries go.
-    flux_slot_start, flux_slot, flux_state, entry : int arrays
-        For flux f (from slot ``flux_slot[f]``), ``entry[flux_slot_start[f]:flux_slot_start[f+1]]`` are its places.
+    params, law, start, inputs, arg_start, args
+        As for `evaluate`.
+    tables : GradientTables
     """
+    gradient_start, scatter_start, scatter = tables.gradient_start, tables.scatter_start, tables.scatter
     n = values.size - law.size
     partial = np.empty(64)
     gradient[:] = 0.0
@@ -244,13 +287,13 @@ def jacobian(
                 for m in range(scatter_start[j + 1] - s0):
                     gradient[scatter[s0 + m]] += d * gradient[g0 + m]
     entries[:] = 0.0
-    for f in range(flux_slot.size):
-        c = coefficient[f]
-        e0 = flux_slot_start[f]
-        source = flux_slot[f]
+    for f in range(tables.flux.size):
+        c = tables.coefficient[f]
+        e0 = tables.entry_start[f]
+        source = tables.flux[f]
         if source < n:
-            entries[entry[e0]] += c
+            entries[tables.entry[e0]] += c
         else:
             g0 = gradient_start[source - n]
-            for m in range(flux_slot_start[f + 1] - e0):
-                entries[entry[e0 + m]] += c * gradient[g0 + m]
+            for m in range(tables.entry_start[f + 1] - e0):
+                entries[tables.entry[e0 + m]] += c * gradient[g0 + m]

@@ -580,7 +580,8 @@ class Reference:
         # Supply against Michaelis-Menten use, 1 x profile in health.
         scale = 1 + self.number("oxygen_extraction")
         q[f"vascular@{z}"] = vessels
-        q[f"oxygen@{z}"] = self.number("oxygen_profile", z) * scale * hill(vessels, self.number("oxygen_extraction"), 1.0)
+        extracted = hill(vessels, self.number("oxygen_extraction"), 1.0)
+        q[f"oxygen@{z}"] = self.number("oxygen_profile", z) * scale * extracted
         q[f"size@{z}"] = mass / max(m[f"HEP.count@{z}"], FLOOR)
 
     def _inflow_response(self, m: Moment, d: dict[str, float]) -> None:

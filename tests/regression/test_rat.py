@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -80,26 +87,21 @@ def test_the_output_step_changes_no_bit() -> None:
     assert hourly.summary()["s_phase.HEP.first_peak_h"] == coarse.summary()["s_phase.HEP.first_peak_h"]
 
 
-def test_without_claims_and_observations_the_model_is_the_same(tmp_path: object) -> None:
+def test_without_claims_and_observations_the_model_is_the_same(tmp_path: Path) -> None:
     """A copy of the package without experiments/data compiles to the same hash and runs to the same bits."""
-    import hashlib
-    import shutil
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    home = Path(str(tmp_path))
+    home = tmp_path
     shutil.copytree(Path(hepatalk.__file__).parent, home / "hepatalk", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(home / "hepatalk" / "experiments" / "data")
     script = (
         "import hashlib, hepatalk, numpy as np\n"
         "r = hepatalk.run('phx70', days=1)\n"
-        "print(r.provenance.model_hash, hashlib.sha256(np.ascontiguousarray(r.readout('liver_volume')).tobytes()).hexdigest())\n"
+        "v = np.ascontiguousarray(r.readout('liver_volume')).tobytes()\n"
+        "print(r.provenance.model_hash, hashlib.sha256(v).hexdigest())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=home,
-        env={**__import__("os").environ, "PYTHONPATH": str(home)},
+        env={**os.environ, "PYTHONPATH": str(home)},
         capture_output=True,
         text=True,
         check=True,

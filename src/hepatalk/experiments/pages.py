@@ -79,7 +79,7 @@ def _gene_facts(k: Knowledge, genes: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _genes_behind(k: Knowledge, genes: tuple[str, ...], family: str | None) -> tuple[str, ...]:
-    return k.family[family].genes if family in k.family else genes
+    return k.family[family].genes if family is not None and family in k.family else genes
 
 
 def _value(k: Knowledge, name: str | None) -> str:
@@ -343,7 +343,8 @@ def _source_page(k: Knowledge, source: Source) -> Explanation:
 def _gene_page(k: Knowledge, gene: Gene) -> Explanation:
     """Explain a gene: the page of what it makes where that is one thing, a page of its own where it is several."""
     families = {f.id for f in k.families if gene.id in f.genes}
-    makes = [r for r in (*k.signals, *k.nodes) if gene.id in r.genes or r.family in families]
+    molecules: tuple[Signal | Node, ...] = (*k.signals, *k.nodes)
+    makes = [r for r in molecules if gene.id in r.genes or r.family in families]
     if len(makes) == 1:
         return page(k, makes[0])
     facts = [("kind", "gene"), *_gene_facts(k, [gene.id])]
@@ -370,7 +371,8 @@ def _family_page(k: Knowledge, family: Family) -> Explanation:
     shares = family.shares or tuple(1.0 / len(family.genes) for _ in family.genes)
     facts = [("kind", "family of genes")] + ([("note", family.note)] if family.note else [])
     genes = (f"{g}: {share:.3g} of the activity" for g, share in zip(family.genes, shares, strict=True))
-    makes = (f"{type(r).__name__.lower()} {r.id}: {r.name}" for r in (*k.signals, *k.nodes) if r.family == family.id)
+    molecules: tuple[Signal | Node, ...] = (*k.signals, *k.nodes)
+    makes = (f"{type(r).__name__.lower()} {r.id}: {r.name}" for r in molecules if r.family == family.id)
     rows = [r for r in k.interactions if mentions(r, [family.id])]
     groups = [*group("Genes", genes), *group("What it makes in the model", makes)]
     return Explanation("family", family.id, family.id, tuple(facts), tuple(groups), statements(k, rows))
@@ -379,7 +381,8 @@ def _family_page(k: Knowledge, family: Family) -> Explanation:
 def _glossary_page(k: Knowledge, entry: GlossaryEntry) -> Explanation:
     """Explain a word of the review: the model's page where it has one gene or a name in the model, else its own."""
     words = {squeezed(w) for w in (entry.id, entry.name, *entry.synonyms)}
-    for record in (*k.cells, *k.signals, *k.nodes):
+    named: tuple[CellType | Signal | Node, ...] = (*k.cells, *k.signals, *k.nodes)
+    for record in named:
         if words & {squeezed(w) for w in (record.id, record.name, *getattr(record, "synonyms", ()))}:
             return page(k, record)
     facts = [("kind", entry.kind.replace("_", " "))]

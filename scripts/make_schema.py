@@ -31,7 +31,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in schemas().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
-        print(f"docs/schema/{name}")
+        sys.stdout.write(f"docs/schema/{name}\n")
     return 0
 
 

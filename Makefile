@@ -23,7 +23,6 @@ help: ## list the targets
 
 run: .venv/.stamp-run ## simulate a 70% hepatectomy in the rat and write its report (EXPERIMENT=, SPECIES=, OUT=)
 	@$(BIN)/hepatalk run "$(EXPERIMENT)" --species "$(SPECIES)" --out "$(OUT)"
-	@report=$$(find "$(OUT)" -name '*.html' | head -n 1); echo "report: $${report:-none was written in $(OUT)}"
 
 test: .venv/.stamp-dev ## the whole gate: lint, types, import rules, tests (ARGS= goes to pytest)
 	@$(MAKE) --no-print-directory lint

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hepatalk.errors import ExperimentError, HepatalkError, UnknownNameError
+from hepatalk.errors import ExperimentError, HepatalkError, UnknownNameError, shown
 from hepatalk.experiments.experiment import (
     catalogue_names,
     experiment_from_mapping,
@@ -162,7 +162,7 @@ def test_impossible_paths(name: str) -> None:
 )
 def test_files_that_are_not_text(tmp_path: Path, content: bytes, message: str) -> None:
     path = _file(tmp_path, content)
-    assert _message(path) == f"'{path}' {message}"
+    assert _message(path) == f"{shown(str(path))} {message}"
 
 
 # --- files that are not one plain mapping

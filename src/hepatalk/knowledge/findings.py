@@ -250,6 +250,8 @@ def _of_cell(cell: CellType) -> Iterator[ParameterUse]:
                 yield ParameterUse(process.duration, "cells", cell.id, f"{field}.duration", ROLES["time"])
             case Transition() | Influx() | Growth():
                 yield ParameterUse(process.rate, "cells", cell.id, f"{field}.rate", ROLES["rate"])
+                if isinstance(process, Growth):
+                    yield ParameterUse(process.restoring, "cells", cell.id, f"{field}.restoring", ROLES["power"])
             case Death():
                 if process.rate != "solved":
                     yield ParameterUse(process.rate, "cells", cell.id, f"{field}.rate", ROLES["rate"])

@@ -86,7 +86,7 @@ def test_the_log_is_well_formed() -> None:
     for row in LOG.values():
         assert row["agree"] in {"yes", "no", "partly", "not found"}, row
         assert row["second_page"] in {"abstract", "full text", "secondary page", "none"}, row
-        assert row["record"] in {"kept", "corrected", "reworded", "retagged", "open"}, row
+        assert row["record"] in {"kept", "corrected", "reworded", "retagged", "parameter corrected"}, row
         assert row["first_value"], row
         assert bool(row["cause"]) == (row["agree"] != "yes"), row
         assert (row["second_page"] == "none") <= (row["agree"] == "not found"), row

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.engine import PopulationEngine
@@ -23,10 +24,17 @@ from hepatalk.model.schedule import Change
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
 
+Floats = npt.NDArray[np.float64]
+
 __all__ = ["ENGINES", "Run", "perform", "run"]
 
 #: Engines that exist; the lobule engine is not part of this version.
 ENGINES = ("population",)
+#: How long an animal without a gene is followed to find its own steady state, and the drift of a year that is none.
+GERMLINE_YEARS = 20.0
+GERMLINE_DRIFT = 1e-3
+#: With germline losses the genes are gone before anything else; the state is steady, so how long before is immaterial.
+GERMLINE_LEAD_H = 1.0
 #: Peaks are looked for on an hourly course up to here, in h: 28 days.
 HOURLY_TO_H = 672.0
 
@@ -171,22 +179,67 @@ def perform(  # noqa: PLR0913 - as for run
     for wanted in posed.readouts:
         if wanted not in available:
             raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
-    if posed.germline and posed.knockouts:
-        raise ExperimentError(
-            "germline: true is not part of this version; allowed: false (knock-outs take effect 7 days before time "
-            "zero); remove the line"
-        )
     lead_in = knockout_changes(facts, model, posed.knockouts)
+    solver = PopulationEngine()
+    start = None
+    if posed.germline and lead_in:
+        start = germline_state(solver, model, lead_in, posed.knockouts)
+        lead_in = tuple(replace(c, at_h=-GERMLINE_LEAD_H) for c in lead_in)
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.
     fine = np.union1d(times, np.arange(0.0, min(posed.end_h, HOURLY_TO_H) + 0.5))
     fine = fine[fine <= posed.end_h]
-    course = PopulationEngine().run(model, changes, fine, lead_in=lead_in, progress=progress)
+    course = solver.run(model, changes, fine, lead_in=lead_in, start=start, progress=progress)
     waves = first_waves(model, course)
     keep = np.searchsorted(fine, times)
     course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
     name = _name_of(experiment)
     return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
+
+
+def germline_state(
+    solver: PopulationEngine, model: CompiledModel, losses: Sequence[Change], knockouts: Sequence[str]
+) -> Floats:
+    """Return the steady state of an animal that never had its genes.
+
+    The animal is followed from the wild type's state until its readouts stand still. What was solved for the wild
+    type's homeostasis stays the wild type's, and volumes stay relative to it.
+
+    Parameters
+    ----------
+    solver : PopulationEngine
+    model : CompiledModel
+    losses : sequence of Change
+        What the knock-outs set, from `knockout_changes`.
+    knockouts : sequence of str
+        As the user wrote them, for messages.
+
+    Returns
+    -------
+    (n_states,) float array
+
+    Raises
+    ------
+    ExperimentError
+        If such an animal dies, or finds no steady state within `GERMLINE_YEARS`.
+    """
+    year = 24.0 * 365.0
+    times = np.array([0.0, (GERMLINE_YEARS - 1.0) * year, GERMLINE_YEARS * year])
+    lost = ", ".join(knockouts)
+    course = solver.run(model, [replace(c, at_h=0.0) for c in losses], times)
+    if course.died_at_h is not None:
+        raise ExperimentError(
+            f"germline: an animal without {lost} dies {course.died_at_h / 24.0:.1f} d after the loss and has no steady "
+            "state; allowed: a loss that is survived; use germline: false"
+        )
+    for name, curve in measure(model, course).items():
+        # A label of descent since time zero is not a state.
+        if name != "lsec_from_marrow" and abs(curve[2] - curve[1]) > GERMLINE_DRIFT * max(abs(curve[2]), 1e-3):
+            raise ExperimentError(
+                f"germline: an animal without {lost} finds no steady state within {GERMLINE_YEARS:g} years "
+                f"({name!r} still moves); allowed: a loss that settles; use germline: false"
+            )
+    return np.ascontiguousarray(course.states[2])
 
 
 def _name_of(experiment: str | Path | Experiment) -> str:

@@ -62,7 +62,7 @@ def _command() -> Any:
     """Return the command line as a group of commands."""
     import typer
 
-    from hepatalk.cli import checking, comparing, doctoring, explaining, listing, running
+    from hepatalk.cli import checking, comparing, doctoring, explaining, listing, running, scoring
 
     app = typer.Typer(
         name="hepatalk",
@@ -83,7 +83,7 @@ def _command() -> Any:
     ) -> None:
         del version  # its callback has done what there is to do
 
-    for module in (running, listing, explaining, checking, comparing, doctoring):
+    for module in (running, listing, explaining, checking, scoring, comparing, doctoring):
         module.register(app)
     return typer.main.get_command(app)
 

@@ -1,0 +1,101 @@
+"""The claims scoreboard: how predicates are read and judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hepatalk.errors import UnknownNameError
+from hepatalk.experiments.observations import load_claims
+from hepatalk.experiments.score import Predicate, Reading, _outcome, load_tests, score_claims
+from hepatalk.results.provenance import Provenance
+from hepatalk.results.result import Result
+
+REASONS = {
+    "needs_transdifferentiation",
+    "needs_injury_not_in_version",
+    "needs_cell_not_in_version",
+    "needs_readout_not_in_version",
+    "needs_space",
+    "in_vitro",
+    "no_direction_stated",
+    "definition_only",
+}
+
+
+def result(values: list[float]) -> Result:
+    origin = Provenance("x", "x", "rat", "population", 0, "0", "0")
+    curve = np.array(values)
+    return Result.build(
+        np.arange(len(values)), {"liver_volume": curve}, {"liver_volume": "1"}, {"liver_volume": "v"}, origin
+    )
+
+
+def judged(compare: str, value: float, control: float, margin: float = 0.05) -> bool:
+    p = Predicate(
+        readout="liver_volume",
+        reduce="end",
+        run="a",
+        compare=compare,  # type: ignore[arg-type]
+        than=Reading(run="b", readout="liver_volume", reduce="end"),
+        margin=margin,
+    )
+    return _outcome(p, {"a": result([0.0, value]), "b": result([0.0, control])})[0] >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("compare", "value", "passes"),
+    [
+        ("greater", 1.06, True),
+        ("greater", 1.04, False),
+        ("greater", 0.9, False),
+        ("less", 0.94, True),
+        ("less", 0.96, False),
+        ("less", 1.1, False),
+        ("about", 1.04, True),
+        ("about", 0.96, True),
+        ("about", 1.06, False),
+        ("after", 1.06, True),
+        ("before", 0.94, True),
+        ("before", 1.0, False),
+    ],
+)
+def test_each_comparison(compare: str, value: float, passes: bool) -> None:
+    assert judged(compare, value, 1.0) is passes
+
+
+def test_no_difference_never_passes_a_direction() -> None:
+    assert not judged("greater", 1.0 + 1e-12, 1.0, margin=0.0)
+    assert not judged("less", 1.0 - 1e-12, 1.0, margin=0.0)
+
+
+def test_between_includes_its_ends() -> None:
+    p = Predicate(readout="liver_volume", reduce="max", run="a", compare="between", than=Reading(low=0.9, high=1.1))
+    assert _outcome(p, {"a": result([0.0, 1.1])})[0] >= 0.0
+    assert _outcome(p, {"a": result([0.0, 1.11])})[0] < 0.0
+
+
+def test_every_claim_is_accounted_for() -> None:
+    tests = load_tests()
+    assert [t.id for t in tests] == [c.id for c in load_claims()]
+    for t in tests:
+        assert (t.status == "posable") == bool(t.predicates), t.id
+        assert t.status == "posable" or t.reason in REASONS, t.id
+        for p in t.predicates:
+            assert p.run in t.runs, t.id
+            assert p.than.run is None or p.than.run in t.runs, t.id
+            if p.compare in ("greater", "less", "before", "after") and p.than.run is not None:
+                assert p.margin >= 0.05, t.id
+
+
+def test_a_claim_is_posed_with_its_control() -> None:
+    (verdict,) = score_claims(["C127"])
+    assert verdict.status in ("pass", "fail")
+    assert verdict.margin is not None
+    assert verdict.agree in (0.0, 1.0)
+    assert "wanted" in verdict.reason
+
+
+def test_an_unknown_claim_is_an_error() -> None:
+    with pytest.raises(UnknownNameError, match="C12"):
+        score_claims(["C12x"])

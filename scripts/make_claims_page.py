@@ -36,7 +36,7 @@ def main() -> int:
     head = ["| claim | margin | what is claimed | what decides it |", "| --- | --- | --- | --- |"]
     parts = [
         HEAD,
-        f"**{counts['pass']} of {posed} posed claims pass; {counts['not_posable']} of {len(verdicts)} cannot be posed.**",
+        f"**{counts['pass']} of {posed} posed claims pass; {counts['not_posable']} of {len(verdicts)} cannot.**",
     ]
     for status, title in (("fail", "Fail"), ("pass", "Pass"), ("not_posable", "Cannot be posed in this version")):
         parts += [f"\n## {title}\n", *head, *rows(verdicts, status)]

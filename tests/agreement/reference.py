@@ -346,12 +346,13 @@ class Reference:
         descends from those.
         """
         generation = LAST_GENERATION if cell.counts_generations else None
-        from_blood = [process.lineage for process in cell.processes if process.kind == "influx" and process.lineage]
-        lineage = [*from_blood, *cell.lineages][0]
+        lineage = cell.lineages[0]
         here = [c for c in compartments(cell) if c.generation == generation and c.lineage == lineage]
         A0, A1 = self._movement(cell, here, 0.0), self._movement(cell, here, 1.0) - self._movement(cell, here, 0.0)
         blood = [process for process in cell.processes if process.kind == "influx"]
-        arrivals = np.array([sum(self.number(b.rate) * self._receives(cell, b, c) for b in blood) for c in here])
+        arrivals = np.array(
+            [sum(self.number(b.rate) * self._receives(cell, b, c, lineage) for b in blood) for c in here]
+        )
         double = np.array([float(c.nuclei != cell.nuclei[0]) for c in here])
         share = self.number(cell.binucleate_share) if cell.binucleate_share else None
 
@@ -389,12 +390,12 @@ class Reference:
         return np.array(columns).T
 
     @staticmethod
-    def _receives(cell: Any, process: Any, c: Compartment) -> bool:
+    def _receives(cell: Any, process: Any, c: Compartment, lineage: str) -> bool:
         """Tell whether cells from the blood arrive in a compartment: first stage, one nucleus, never divided here."""
         return (
             c.state == process.to
             and c.stage == 0
-            and process.lineage in (None, c.lineage)
+            and c.lineage == lineage
             and c.nuclei == cell.nuclei[0]
             and c.generation in (None, 0)
         )
@@ -684,8 +685,15 @@ class Reference:
         for process in cell.processes:
             if process.kind == "influx":
                 arriving = m.now(process.rate) * gates(process) * m.physics["inflow"] * self.zone_share(cell.id, z)
+                # Who arrives beyond the healthy rate bears the lineage of the process, the others the first one.
+                fold = arriving / (self.number(process.rate) * self.zone_share(cell.id, z))
+                excess = max(0.0, fold - 1.0) if process.lineage else 0.0
+                marked = excess**3 / (1.0 + excess**3)
                 for c in n:
-                    d[state_name(cell, c, z)] += arriving * self._receives(cell, process, c)
+                    into = d[state_name(cell, c, z)]
+                    into += arriving * (1.0 - marked) * self._receives(cell, process, c, cell.lineages[0])
+                    into += arriving * marked * self._receives(cell, process, c, process.lineage or "")
+                    d[state_name(cell, c, z)] = into
                 d[count] += arriving
             elif process.kind == "growth":
                 # Mass makes mass, less so in cells that are large already; all mass decays and dies with its cells.

@@ -70,8 +70,6 @@ def test_a_resection_after_100_h_of_sham_gives_the_same_course_100_h_later(model
     times = np.concatenate([[0.0], 100.0 + phx70.time_h])
     later = course(model, [resect(0.7, 100.0)], times)
     for name, curve in measure(model, phx70).items():
-        if name == "lsec_from_marrow":  # counts descent since time zero, so it is not meant to shift
-            continue
         shifted = measure(model, later, [name])[name][1:]
         assert np.allclose(shifted, curve, rtol=2e-4, atol=2e-6), name
 
@@ -124,16 +122,16 @@ def test_the_healthy_state_returns_after_random_disturbance(model: CompiledModel
     )
     last = measure(model, c)
     for name in readouts_of(model):
-        if name != "lsec_from_marrow":  # a label of descent since time zero, not a state of health
-            assert last[name][-1] == pytest.approx(healthy[name][0], rel=0.03, abs=1e-4), name
+        # A disturbed animal recruits from the marrow on its way back; the few descendants keep their label.
+        slack = 5e-3 if name == "lsec_from_marrow" else 1e-4
+        assert last[name][-1] == pytest.approx(healthy[name][0], rel=0.03, abs=slack), name
 
 
 def test_sham_stands_still_for_a_year(model: CompiledModel) -> None:
     times = np.array([0.0, 24.0, 24.0 * 30, 24.0 * 180, 24.0 * 365])
     c = course(model, [], times)
     for name, curve in measure(model, c).items():
-        if name != "lsec_from_marrow":
-            assert np.all(np.abs(curve - curve[0]) <= 0.01 * max(abs(curve[0]), 1e-6)), name
+        assert np.all(np.abs(curve - curve[0]) <= 0.01 * max(abs(curve[0]), 1e-6)), name
 
 
 def test_cells_are_conserved(model: CompiledModel, phx70: Course) -> None:

@@ -235,7 +235,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
             Readout(
                 "lsec_from_marrow",
                 "fraction",
-                "share of LSECs that descend from marrow progenitors",
+                "share of LSECs from marrow progenitors recruited beyond the healthy rate",
                 tuple(model.groups["LSEC.marrow"]),
                 tuple(model.groups["LSEC"]),
                 drivers=(("process.LSEC.recruit_marrow", 1.0),),

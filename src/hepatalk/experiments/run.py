@@ -16,6 +16,7 @@ from hepatalk.experiments.experiment import Experiment, load_experiment, overrid
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import knockout_changes
 from hepatalk.experiments.readouts import first_waves, measure, readouts_of
+from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
 from hepatalk.model.compiled import CompiledModel
@@ -171,6 +172,8 @@ def perform(  # noqa: PLR0913 - as for run
     # What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
     conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
     overrides = {name: value for name, value in posed.set.items() if name not in conditions}
+    for name, allowed in value_faults(facts, conditions):
+        raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
     model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=overrides, silenced=silenced)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
     changes = (*from_start, *changes_of(posed))

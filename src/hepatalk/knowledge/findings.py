@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -36,6 +36,7 @@ __all__ = [
     "choices",
     "parameter_uses",
     "placed_terms",
+    "value_faults",
 ]
 
 Severity = Literal["error", "warning", "note"]
@@ -236,6 +237,35 @@ def parameter_uses(k: Knowledge) -> Iterator[ParameterUse]:
         yield ParameterUse(node.tau, "nodes", f"{node.cell}.{node.id}", "tau", ROLES["time"])
     for placed in placed_terms(k):
         yield from _of_term(placed)
+
+
+def value_faults(k: Knowledge, values: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Yield (parameter, what is allowed) for every value that some use of the parameter cannot take.
+
+    Parameters
+    ----------
+    k : Knowledge
+    values : mapping of str to float
+        New values of existing parameters, in the units of their records.
+    """
+    roles: dict[str, list[Role]] = {name: [ROLES[LAW_PARAMETERS[name]]] for name in values if name in LAW_PARAMETERS}
+    for use in parameter_uses(k):
+        if use.parameter in values:
+            roles.setdefault(use.parameter, []).append(use.role)
+    for name, value in values.items():
+        for role in roles.get(name, []):
+            if not role.holds(value):
+                yield name, f"{role.range} ({role.unit})"
+                break
+    half, power = (_number(k, values, name) for name in ("node_ec50", "node_hill"))
+    if {"node_ec50", "node_hill"} & set(values) and half is not None and power is not None and not half**power < 0.5:
+        yield "node_ec50", "node_ec50 ** node_hill below 1/2, which normalised-Hill logic needs"
+
+
+def _number(k: Knowledge, values: Mapping[str, float], name: str) -> float | None:
+    """Return a single-valued parameter's number with new values applied, None where it has no record."""
+    value = values.get(name, k.parameter[name].value if name in k.parameter else None)
+    return value if isinstance(value, float) else None
 
 
 def _of_cell(cell: CellType) -> Iterator[ParameterUse]:

@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hepatalk.errors import KnowledgeError, ModelError, nearest, unknown
+from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
@@ -180,6 +181,10 @@ class Compiler:
                 )
             if not math.isfinite(value):
                 raise ModelError(f"parameter {name!r}: value {value!r}; allowed: a finite number; correct the value")
+        for name, allowed in value_faults(self.knowledge, self.overrides):
+            raise ModelError(
+                f"parameter {name!r}: value {self.overrides.get(name)!r}; allowed: {allowed}; correct the value"
+            )
         for row in self.silenced:
             if row not in self.knowledge.interaction:
                 raise unknown("interaction", row, self.knowledge.interaction, "see 'hepatalk list interactions'")

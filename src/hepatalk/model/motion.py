@@ -188,14 +188,28 @@ def _write_loss_and_gain(c: Compiler, cell: str, population: Population, resting
 
 
 def _write_influx(c: Compiler, cell: str, population: Population, process: Influx, zone: int) -> None:
-    """Cells arrive with the portal inflow: rate x inflow x the zone's share of the type."""
+    """Cells arrive with the portal inflow: rate x inflow x the zone's share of the type.
+
+    Where the process names a lineage, the fraction e^3/(1 + e^3) of the arrivals bears it, e being the excess over the
+    healthy rate in units of that rate (none in health, half at twofold arrival); the rest counts as resident.
+    """
     t = c.tape
     rate = _process_rate(c, cell, process, c.p(process.rate), zone)
     arriving = t.op(Law.PRODUCT, [rate, c.slot("inflow")], [t.number(c.shares(cell, zone))])
-    here = c.cells_at[cell, zone]
-    for i in influx_targets(population, process):
-        t.flux(here[i], arriving, 1.0)
+    here, first = c.cells_at[cell, zone], population.cell.lineages[0]
     t.flux(c.slot(f"{cell}.count@{zone}"), arriving, 1.0)
+    lineage, healthy = process.lineage or first, c.value(process.rate) * c.shares(cell, zone)
+    if lineage == first or healthy == 0.0:
+        for i in influx_targets(population, process, lineage):
+            t.flux(here[i], arriving, 1.0)
+        return
+    one = t.number(1.0)
+    beyond = t.op(Law.LINEAR, [arriving], [t.number(-1.0), t.number(1.0 / healthy)])
+    labelled = t.op(Law.HILL, [beyond], [one, t.number(3.0)])
+    for i in influx_targets(population, process, lineage):
+        t.flux(here[i], t.op(Law.PRODUCT, [arriving, labelled], []), 1.0)
+    for i in influx_targets(population, process, first):
+        t.flux(here[i], t.op(Law.PRODUCT, [arriving, t.op(Law.NOT, [labelled], [one])], []), 1.0)
 
 
 def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, zone: int) -> None:

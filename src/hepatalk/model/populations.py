@@ -206,18 +206,13 @@ class Population:
 
     @cached_property
     def settled(self) -> list[int]:
-        """Compartments that carry the population when its labels have had for ever to spread.
+        """Compartments that carry the healthy population: the last generation, of the first lineage.
 
-        That is the last generation, and where cells come from the blood the lineage that comes: a label of descent
-        says nothing of what a cell does, and all labels are made fresh at time zero.
+        Labels say nothing of what a cell does. Generations are made fresh at time zero; another lineage than the first
+        is that of cells that came from the blood beyond what comes in health, so health has none of it.
         """
-        arriving = [p.lineage for p in self.cell.processes if isinstance(p, Influx) and p.lineage]
-        lineage = arriving[0] if arriving else self.cell.lineages[0]
-        return [
-            i
-            for i, c in enumerate(self.compartments)
-            if c.generation in (None, GENERATIONS - 1) and c.lineage == lineage
-        ]
+        first, last = self.cell.lineages[0], (None, GENERATIONS - 1)
+        return [i for i, c in enumerate(self.compartments) if c.generation in last and c.lineage == first]
 
 
 @dataclass(frozen=True)
@@ -266,7 +261,7 @@ def resting_population(
     arrivals = np.zeros(len(keep))
     for process in population.cell.processes:
         if isinstance(process, Influx):
-            for i in influx_targets(population, process):
+            for i in influx_targets(population, process, population.cell.lineages[0]):
                 if i in at:
                     arrivals[at[i]] += rate[process.id]
 
@@ -308,14 +303,14 @@ def _move_matrix(population: Population, rate: Mapping[str, float], at: Mapping[
     return a
 
 
-def influx_targets(population: Population, process: Influx) -> list[int]:
-    """Return the compartments in which cells from the blood arrive."""
+def influx_targets(population: Population, process: Influx, lineage: str) -> list[int]:
+    """Return the compartments of a lineage in which cells from the blood arrive."""
     return [
         i
         for i, c in enumerate(population.compartments)
         if c.state == process.to
         and c.stage == 0
-        and (process.lineage is None or c.lineage == process.lineage)
+        and c.lineage == lineage
         and c.nuclei == population.cell.nuclei[0]
         and c.generation in (None, 0)
     ]

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
 
+from hepatalk.experiments.observations import load_rat_groups
+from hepatalk.experiments.run import run
 from hepatalk.inference.calibration import Objective, data_of_rat, logistic_error
 from hepatalk.knowledge import load
 from hepatalk.knowledge.load import default_folder
@@ -78,6 +80,23 @@ def report(objective: Objective, x: Floats) -> None:
     print(f"liver volume: RMSE {rmse:.4f}; three-parameter logistic on the same points {error:.4f} ({curve})")
 
 
+def report_flow() -> None:
+    """Print how both laws of portal inflow meet the measured flow per volume, to which nothing is fitted."""
+    points = [
+        p
+        for p in load_rat_groups()
+        if p.quantity == "portal_flow_per_volume_ratio"
+        and p.sex == "both"
+        and p.diet == "Carbohydrate"
+        and p.time_h > 0
+    ]
+    for name, hypotheses in (("conserved inflow", []), ("portal_inflow", ["portal_inflow"])):
+        result = run("phx70", species="rat", hypotheses=hypotheses)
+        errors = [result.at("portal_flow", p.time_h) - p.mean for p in points]
+        said = ", ".join(f"{p.time_h:g} h {result.at('portal_flow', p.time_h):.2f}/{p.mean:.2f}" for p in points)
+        print(f"portal flow per volume, {name}: RMSE {np.sqrt(np.mean(np.square(errors))):.2f} (model/rats: {said})")
+
+
 def write(values: dict[str, float]) -> None:
     """Put the values into the parameter records with this script as their source."""
     for path in sorted((default_folder() / "parameters").glob("*.yaml")):
@@ -120,6 +139,7 @@ def main() -> int:
     if options.write:
         write(objective.values(best[0]))
         print("written to the parameter records")
+    report_flow()
     return 0
 
 

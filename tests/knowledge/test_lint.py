@@ -277,6 +277,11 @@ FAULTS: Mapping[str, list[tuple[Fault, str, str]]] = {
         (lambda k: edit(k, "interactions", "HEP-KC-05", sign="+"), "HEP-KC-05", "its terms do the opposite"),
         (lambda k: term(k, "PHY-01", 0, effect="inhibits"), "PHY-01", "load inhibits process.HEP.enlarge"),
     ],
+    "actors": [
+        (lambda k: edit(k, "interactions", "HEP-KC-03", source=("HEPP",)), "HEP-KC-03", "nearest: HEP"),
+        (lambda k: edit(k, "interactions", "HEP-KC-03", target=("HEP", "zzz")), "HEP-KC-03", "'zzz' is no cell"),
+        (lambda k: edit(k, "interactions", "HEP-KC-03", receptor="gp31"), "HEP-KC-03", "'gp31' is no cell"),
+    ],
 }  # fmt: skip
 
 

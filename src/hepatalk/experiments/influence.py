@@ -18,7 +18,7 @@ from hepatalk.knowledge.records import AccountTerms
 
 __all__ = ["CATALOGUE", "SILENT", "Influence", "influence"]
 
-#: Experiments over which influence is measured: rest is covered by all, small and large resections, a second one.
+#: Experiments over which influence is measured: a small, the standard and a very large resection.
 CATALOGUE = ("phx30", "phx70", "phx85")
 DAYS = 14.0
 #: A row whose removal changes no readout by this share of its range or value is silent.

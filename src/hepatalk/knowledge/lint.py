@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hepatalk.knowledge import lint_evidence, lint_names, lint_numbers, lint_rows, lint_terms
+from hepatalk.knowledge import lint_actors, lint_evidence, lint_names, lint_numbers, lint_rows, lint_terms
 from hepatalk.knowledge.findings import Check, Finding, Severity
 from hepatalk.knowledge.load import Knowledge
 
@@ -54,6 +54,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     lint_rows.CheckDoubleInfluence(),
     lint_rows.CheckDuplicateClaims(),
     lint_rows.CheckSign(),
+    lint_actors.CheckActors(),
 )
 
 

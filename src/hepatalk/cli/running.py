@@ -118,6 +118,11 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     from hepatalk.cli.summary import print_summary
 
     print_summary(finished)
+    if finished.experiment.species != "rat":
+        say()
+        say(
+            f"not calibrated for the {finished.experiment.species}: these are the rat's numbers with other gene symbols"
+        )
     if out is not None:
         say()
         say(f"report: {out / 'report.html'}")

@@ -64,7 +64,7 @@ def _check(knowledge: Knowledge, model: CompiledModel, text: str, symbol: str, c
     in_model = {s for a in model.activities for s in a.genes}
     cells = sorted({a.cell for a in model.activities if a.cell})
     if cell and cell not in cells:
-        raise unknown("cell", cell, cells, "write GENE@CELL with one of these")
+        raise unknown("cell", cell, cells, "hepatalk list cells")
     if symbol in in_model:
         where = sorted({a.cell for a in model.activities if symbol in a.genes})
         if cell and cell not in where:

@@ -25,7 +25,7 @@ from hepatalk.plots.captions import citation
 __all__ = ["doi_link", "source_item", "statement", "term_text"]
 
 _LINKS = {
-    "matched": "link checked against the review's bibliography",
+    "matched": "the paper fits the statement; that the review's number means it is inferred",
     "recalled": "link recalled, not checked",
     "unknown": "link unknown",
     "direct": "cited directly",

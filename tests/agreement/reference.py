@@ -641,6 +641,8 @@ class Reference:
                 amount = sum(m[state_name(cell, c, z)] for c in chosen)
                 healthy = sum(self.healthy_cells[cell.id].share[c] for c in chosen)
             density = amount / max(m.physics[f"volume@{z}"], FLOOR)
+            if cell.has_mass:
+                density *= m.physics[f"size@{z}"]  # twice the mass, twice the product
             healthy_density = healthy * self.zone_share(cell.id, z) / self.healthy_volume(z)
             gates = self._gates(m, z, f"secretion.{signal.id}.{cell.id}", f"secretion.{signal.id}")
             activity = m.now(f"activity.signal.{signal.id}@{cell.id}", 1.0)

@@ -5,8 +5,9 @@ Levels are relative to the healthy mean over the zones. A local signal of level 
     ds/dt = k (sum of sources - gates s) + m (mean of the zones - s) + release - binding,
 
 k being ln 2 / half-life (per h) and m the mixing between zones (per h). Each source is share x activity x gates x
-density of the releasing cells, and the shares of all sources add up to the resting supply of the zone, so that the
-signal stands still in health whoever makes it. A systemic signal has one level, with portal inflow for a source:
+density of the releasing cells (x their size, where a type has mass), and the shares of all sources add up to the
+resting supply of the zone, so that the signal stands still in health whoever makes it. A systemic signal has one
+level, with portal inflow for a source:
 
     ds/dt = k (inflow x gates - gates x s x what removes it).
 
@@ -165,7 +166,7 @@ def _write_mixing(c: Compiler, signal: Signal, slot: Slot, pace: int) -> None:
 
 
 def _sources(c: Compiler, signal: Signal, zone: int) -> list[Slot]:
-    """Return one slot per source of a local signal: share x activity x gates x density of the releasing cells."""
+    """Return one slot per source of a local signal: share x activity x gates x density (x size) of the cells."""
     t = c.tape
     terms = [
         (row, s)
@@ -207,7 +208,9 @@ def _source(c: Compiler, signal: Signal, row: str, term: Secretes, zone: int, re
     if row in c.silenced:
         return t.op(Law.PRODUCT, [], [share], name=name, rows=[row])
     arguments = [share, *([activity] if activity is not None else [])]
-    return t.op(Law.PRODUCT, [density, *factors], arguments, name=name, rows=[row])
+    # A cell of twice the mass makes twice the protein; otherwise large cells would fall silent for being few.
+    size = [c.slot(f"size@{zone}")] if c.knowledge.cell[term.cell].has_mass else []
+    return t.op(Law.PRODUCT, [density, *size, *factors], arguments, name=name, rows=[row])
 
 
 def _known_cell(c: Compiler, row: str, cell: str) -> str:

@@ -18,17 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hepatalk.engines.base import Progress
 from hepatalk.errors import ExperimentError, HepatalkError, unknown
-from hepatalk.experiments.experiment import Experiment, experiment_from_mapping, load_experiment, overridden
+from hepatalk.experiments.posing import NOTHING, Reduce, beyond, key_of, pose, reduced
 from hepatalk.experiments.run import run
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.results.result import Result
 
 __all__ = ["ClaimTest", "Verdict", "load_tests", "score_claims"]
 
-#: Differences below this count as none.
-NOTHING = 1e-9
-
-Reduce = Literal["max", "min", "end", "at", "time_of_max", "first_peak", "first_peak_h", "mean"]
 Compare = Literal["greater", "less", "about", "between", "before", "after"]
 
 
@@ -173,49 +169,21 @@ def _judge(test: ClaimTest, facts: Knowledge, done: dict[str, Result]) -> Verdic
 
 def _run(spec: Mapping[str, Any], facts: Knowledge, done: dict[str, Result]) -> Result:
     """Run what a claim asks for, once for all claims that ask for the same."""
-    key = repr(sorted(spec.items(), key=lambda item: item[0]))
+    key = key_of(spec)
     if key not in done:
-        posed = _posed(spec)
-        posed = overridden(
-            posed,
-            days=float(spec["days"]) if "days" in spec else None,
-            knockouts=tuple(spec.get("knockouts", ())),
-            hypotheses=tuple(spec.get("hypotheses", ())),
-        )
-        done[key] = run(posed, knowledge=facts)
+        done[key] = run(pose(spec, "predicates.yaml", "a claim"), knowledge=facts)
     return done[key]
-
-
-def _posed(spec: Mapping[str, Any]) -> Experiment:
-    """Return the experiment of a run: one of the catalogue, with items added to its schedule, or a schedule alone."""
-    where, items = "predicates.yaml", spec.get("schedule", ())
-    if "experiment" not in spec:
-        fields = {"title": "a claim", "readouts": ["liver_volume"], "schedule": items, "days": float(spec["days"])}
-        return experiment_from_mapping(fields, where)
-    posed = load_experiment(spec["experiment"])
-    if not items:
-        return posed
-    dumped = posed.model_dump()
-    return experiment_from_mapping({**dumped, "schedule": (*dumped["schedule"], *items)}, where)
 
 
 def _reading(result: Result, readout: str, reduce: Reduce, at_h: float | None) -> float:
     if reduce in ("first_peak", "first_peak_h"):
         return float(result.summary()[f"{readout}.{reduce}"])
-    curve, t = result.readout(readout), result.time_h
-    match reduce:
-        case "max":
-            return float(curve.max())
-        case "min":
-            return float(curve.min())
-        case "end":
-            return float(curve[-1])
-        case "mean":
-            return float(np.trapezoid(curve, t) / (t[-1] - t[0]))
-        case "time_of_max":
-            return float(t[curve.argmax()])
-        case _:
-            return result.at(readout, float(at_h or 0.0))
+    if reduce == "at":
+        return result.at(readout, float(at_h or 0.0))
+    value = reduced(result.time_h, result.readout(readout), reduce)
+    if value is None:
+        raise ExperimentError(f"{readout} has no {reduce}; allowed: what always happens; correct predicates.yaml")
+    return value
 
 
 def _outcome(p: Predicate, results: Mapping[str, Result]) -> tuple[float, str]:
@@ -238,6 +206,4 @@ def _outcome(p: Predicate, results: Mapping[str, Result]) -> tuple[float, str]:
         words = f"{name} is {value:.4g}; wanted within {p.margin:.0%} of {against}"
         return p.margin - abs(value - control) / scale, words
     words = f"{name} is {value:.4g}; wanted {p.compare} than {against} by {p.margin:.0%}"
-    beyond = (1.0 if p.compare in ("greater", "after") else -1.0) * (value - control)
-    # A difference too small to count is no difference, whatever the margin.
-    return (beyond if abs(beyond) >= NOTHING else 0.0) / scale - max(p.margin, NOTHING), words
+    return beyond(value, control, p.compare in ("greater", "after")) - max(p.margin, NOTHING), words

@@ -19,6 +19,7 @@ import yaml
 from hepatalk.engines.base import Course
 from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import EngineError, ModelError
+from hepatalk.experiments.cycled import cycled_shares
 from hepatalk.experiments.observations import GroupPoint, load_rat_groups
 from hepatalk.experiments.readouts import first_waves, measure
 from hepatalk.knowledge.load import Knowledge
@@ -181,21 +182,14 @@ def peak_time(model: CompiledModel, course: Course, cell: str) -> float:
 
 
 def _by_generation(model: CompiledModel, course: Course, what: str, at_h: float) -> float:
-    g = model.groups
-    i = int(np.searchsorted(course.time_h, at_h))
-    y = course.states[min(i, len(course.time_h) - 1)]
-    before_s = sum(float(y[g[f"HEP.{s}.generation0"]].sum()) for s in ("resting", "primed", "g1"))
-    zero, one, more = (float(y[g[f"HEP.generation{k}"]].sum()) for k in range(3))
-    # Each original cell is worth two cells after one division and four after two; death is slow on this scale.
-    originals = zero + one / 2.0 + more / 4.0
-    if what == "entered_s":
-        return 1.0 - before_s / originals
-    if what == "second_cycle":
-        return 1.0 - (zero + one / 2.0) / originals
-    raise ModelError(
-        f"calibration reads {what!r}; allowed: at, max, time_of_max, first_peak, onset, doubling, regained_share, "
-        "entered_s, second_cycle; correct the datum"
-    )
+    if what not in ("entered_s", "second_cycle"):
+        raise ModelError(
+            f"calibration reads {what!r}; allowed: at, max, time_of_max, first_peak, onset, doubling, regained_share, "
+            "entered_s, second_cycle; correct the datum"
+        )
+    i = min(int(np.searchsorted(course.time_h, at_h)), len(course.time_h) - 1)
+    once, twice = cycled_shares(model, course)
+    return float(once[i] if what == "entered_s" else twice[i])
 
 
 @dataclass

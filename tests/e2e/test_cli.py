@@ -17,7 +17,7 @@ from hepatalk.cli.index import KINDS
 from hepatalk.results.store import load_result, save_result
 
 HEPATALK = str(Path(sys.executable).with_name("hepatalk"))
-COMMANDS = ("run", "list", "explain", "check", "compare", "report", "doctor")
+COMMANDS = ("run", "list", "explain", "check", "claims", "score", "compare", "report", "doctor")
 
 
 def hepatalk(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -264,3 +264,33 @@ def test_a_reader_that_leaves_early_is_no_error(kind: str, tmp_path: Path) -> No
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+# --- score ---------------------------------------------------------------------------------------------------------
+
+
+def test_score_json_is_one_list_of_the_rows_asked_for(tmp_path: Path) -> None:
+    done = hepatalk("score", "--json", "--only", "T3-02,T1-11", "--only", "T1-03", cwd=tmp_path)
+    found = {row["id"]: row for row in json.loads(done.stdout)}
+    assert list(found) == ["T1-03", "T1-11", "T3-02"]
+    keys = ["id", "status", "reason", "margin", "value", "low", "high", "use", "topic", "agree", "held", "checks"]
+    assert all(list(row) == [*keys, "fitted"] for row in found.values())
+    assert (found["T1-03"]["status"], found["T1-03"]["margin"]) == ("not_scored", None)
+    volume = found["T1-11"]
+    assert (volume["low"], volume["high"], volume["use"]) == (pytest.approx(0.29), pytest.approx(0.45), "validate")
+    assert (volume["status"] == "pass") == (volume["low"] <= volume["value"] <= volume["high"])
+    assert found["T3-02"]["checks"] == 2
+    assert "100% of the runs" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_score_prints_failing_rows_first_and_the_denominators(tmp_path: Path) -> None:
+    said = hepatalk("score", "--only", "T1-11,T1-10,T1-03,T3-10", cwd=tmp_path).stdout.splitlines()
+    starts = [line.split()[0] for line in said if line.startswith("T")]
+    status = [line.split()[1] for line in said if line.startswith("T")]
+    assert set(starts) == {"T1-11", "T1-10", "T1-03", "T3-10"}
+    assert status[:3] == sorted(status[:3], key=["fail", "pass", "not_scored"].index)
+    assert any(
+        line.startswith("validate: ") and line.endswith("2 of 3 are scored (not: 1 no_such_readout)") for line in said
+    )
+    assert any(line.startswith("calibrate: ") and line.endswith("1 of 1 are scored") for line in said)

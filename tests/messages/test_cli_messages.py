@@ -76,6 +76,8 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
         (["report", "nowhere"], ["no folder 'nowhere'", "run --out"]),
         (["compare", "nowhere"], ["compare needs two runs", "got 1"]),
         (["check", "--engine", "lobule"], ["lobule", "not part of this version"]),
+        (["score", "--only", "T1-1x"], ["unknown observation 'T1-1x'", "T1-1", "hepatalk list observations"]),
+        (["score", "--members", "5"], ["--members 5", "allowed: 1", "leave it out"]),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], wanted: list[str], tmp_path: Path) -> None:
@@ -175,6 +177,25 @@ def test_ctrl_c_is_one_word_and_exit_code_130(after_s: float, tmp_path: Path) ->
         said, error = process.communicate(timeout=30)
     assert (process.returncode, said, error) == (130, "", "interrupted\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_ctrl_c_ends_the_scoreboard_and_its_processes(tmp_path: Path) -> None:
+    listen = (
+        "import os, sys; from signal import *; signal(SIGINT, default_int_handler); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", listen, HEPATALK, "score"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("score: making the runs")
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        # The workers hold the pipes too: this returns only when all of them have gone.
+        said, error = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "")
+    assert error.endswith("interrupted\n") and "Traceback" not in error
 
 
 # --- a folder is written whole or not at all -----------------------------------------------------------------------

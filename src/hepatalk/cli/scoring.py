@@ -62,7 +62,8 @@ def _row(v: Verdict) -> dict[str, object]:
 
 def score(
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ID", help="A row such as T1-10; repeat for more.")
+        list[str] | None,
+        typer.Option("--only", metavar="ID", help="Rows such as T1-10, with commas between them, or repeated."),
     ] = None,
     members: Annotated[int, typer.Option(metavar="N", help="Parameter sets; this version has one.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON list, and nothing else.")] = False,
@@ -76,7 +77,8 @@ def score(
         raise ExperimentError(f"--members {members}; allowed: 1 (this version has one parameter set); leave it out")
     from hepatalk.experiments.scorecard import score as scored
 
-    found = background(lambda: scored(tuple(only or ()), progress=_progress()))
+    ids = tuple(name.strip() for text in only or () for name in text.split(",") if name.strip())
+    found = background(lambda: scored(ids, progress=_progress()))
     if json:
         print_json([_score_row(r) for r in found])
         return
@@ -96,10 +98,11 @@ def _progress() -> Callable[[float], None]:
     """Return what tells the share done and an estimate of what is left, now and then."""
     start = time.monotonic()
     last = [0.0]
-    note("score: starting the runs ...")
 
     def progress(done: float) -> None:
-        if done - last[0] >= 0.1 or done >= 1.0:
+        if done == 0.0:
+            note("score: making the runs (about a minute for all) ...")
+        elif done - last[0] >= 0.1 or done >= 1.0:
             last[0] = done
             left = (time.monotonic() - start) * (1.0 / done - 1.0)
             note(f"score: {done:.0%} of the runs" + (f", about {left:.0f} s left" if done < 1.0 else ""))
@@ -108,25 +111,19 @@ def _progress() -> Callable[[float], None]:
 
 
 def _print_totals(found: Sequence[RowScore]) -> None:
+    from hepatalk.experiments.scorecard import tally
+
     for topic in dict.fromkeys(r.topic for r in found):
         here = [r for r in found if r.topic == topic and r.use == "validate"]
         if here:
-            say(f"{topic}: {_tally(here)}")
+            say(f"{topic}: {tally(here)}")
     say()
     for use in _USES:
         here = [r for r in found if r.use == use]
         if here:
-            say(f"{use}: {_tally(here)}")
-
-
-def _tally(rows: Sequence[RowScore]) -> str:
-    counts = Counter(r.status for r in rows)
-    posed = counts["pass"] + counts["fail"]
-    why = Counter(r.why_not for r in rows if r.why_not is not None)
-    reasons = ", ".join(f"{n} {word}" for word, n in why.most_common())
-    return f"{counts['pass']} of {posed} scored rows pass, of {len(rows)} in all" + (f" ({reasons})" if reasons else "")
+            say(f"{use}: {tally(here)}")
 
 
 def _score_row(r: RowScore) -> dict[str, object]:
-    fields = ("id", "status", "reason", "margin", "value", "low", "high", "use", "topic", "agree", "held", "checks")
-    return {name: getattr(r, name) for name in fields}
+    first = ("id", "status", "reason", "margin", "value", "low", "high", "use", "topic")
+    return {name: getattr(r, name) for name in (*first, "agree", "held", "checks", "fitted")}

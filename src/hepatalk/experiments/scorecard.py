@@ -7,14 +7,18 @@ its checks hold; with several parameter sets, when it does so for four in five o
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from multiprocessing import get_context
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from hepatalk.engines.base import Progress
 from hepatalk.errors import ExperimentError, HepatalkError, unknown
@@ -24,9 +28,10 @@ from hepatalk.experiments.observations import ObservationRecord, load_observatio
 from hepatalk.experiments.posing import NOTHING, beyond, key_of, onset, pose, reduced
 from hepatalk.experiments.run import Run, perform
 from hepatalk.experiments.score_rows import Check, Reading, RowReduce, ScoreRow, load_rows
+from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
 
-__all__ = ["AGREE", "Outcome", "RowScore", "judge", "score"]
+__all__ = ["AGREE", "Outcome", "RowScore", "fitted_rows", "judge", "score", "tally"]
 
 #: Share of the parameter sets that must meet a row.
 AGREE = 0.8
@@ -83,6 +88,8 @@ class RowScore:
         How many of its checks hold.
     why_not : str or None
         The one word of the closed list, or 'awaits'; None for a scored row.
+    fitted : bool
+        Whether the calibration of the rat has seen it.
     """
 
     id: str
@@ -99,6 +106,16 @@ class RowScore:
     held: int = 0
     checks: int = 0
     why_not: str | None = None
+    fitted: bool = False
+
+
+@cache
+def fitted_rows() -> frozenset[str]:
+    """Return the observations that the calibration of the rat has seen."""
+    text = (resources.files("hepatalk.experiments") / "data" / "calibration_rat.yaml").read_text(encoding="utf-8")
+    rows = yaml.load(text, Loader=yaml.CSafeLoader)["rows"]
+    # One observation may give several numbers, which then end in a letter.
+    return frozenset(str(row["id"]).rstrip("abcdefgh") for row in rows)
 
 
 def score(
@@ -121,7 +138,7 @@ def score(
     workers : int, optional
         Processes; as many as there are processors when omitted.
     progress : callable, optional
-        Told the fraction of the runs done.
+        Told the fraction of the runs done, 0 when they start.
 
     Returns
     -------
@@ -131,9 +148,9 @@ def score(
     Raises
     ------
     UnknownNameError
-        For an unknown observation.
+        For an unknown observation or parameter.
     ExperimentError
-        If there is no parameter set.
+        If there is no parameter set, or one has a value that its parameter cannot have.
     """
     if not members:
         raise ExperimentError("a score needs parameter sets, got none; allowed: one or more; leave 'members' out")
@@ -144,6 +161,7 @@ def score(
             raise unknown("observation", name, rows, "hepatalk list observations")
     chosen = [row for row in data.rows if not ids or row.id in ids]
     facts = load() if knowledge is None else knowledge
+    _check_members(facts, members)
     waiting = {row.id: _waits(row, data.runs) for row in chosen}
     scored = [row for row in chosen if row.reason is None and waiting[row.id] is None]
     answers = _all_runs(scored, data.runs, facts, members, workers, progress)
@@ -157,6 +175,19 @@ def score(
         named = [{run: found[key_of(data.runs[run])] for run in row.runs} for found in answers]
         out.append(_judged(row, record, [[judge(check, one) for check in row.checks] for one in named]))
     return tuple(out)
+
+
+def _check_members(facts: Knowledge, members: Sequence[Member]) -> None:
+    """Raise for what would otherwise fail every row: a parameter that is unknown, or a value it cannot have."""
+    names = {p.id for p in facts.parameters}
+    for number, member in enumerate(members, start=1):
+        for name in member:
+            if name not in names:
+                raise unknown("parameter", name, names, "see 'hepatalk list parameters'")
+        for name, allowed in value_faults(facts, member):
+            raise ExperimentError(
+                f"parameter set {number}: {name!r} is {member[name]!r}; allowed: {allowed}; correct the value"
+            )
 
 
 def _waits(row: ScoreRow, runs: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -210,6 +241,7 @@ def _judged(row: ScoreRow, record: ObservationRecord, found: Sequence[Sequence[O
         agree,
         held,
         len(first),
+        fitted=row.id in fitted_rows(),
     )
 
 
@@ -254,6 +286,8 @@ def _all_runs(
     jobs = [(specs[k], dict(m), tuple(wanted[k]), facts) for m in members for k in keys]
     count = min(workers or os.cpu_count() or 1, len(jobs))
     found: list[Answer] = []
+    if progress is not None:
+        progress(0.0)
 
     def took(answer: Answer) -> None:
         found.append(answer)
@@ -398,3 +432,13 @@ def _words(check: Check) -> str:
     if check.offset:
         more += f" {check.offset:+g}"
     return f"{names} ({check.reduce}{at}{level}) in {check.run}{more}"
+
+
+def tally(rows: Sequence[RowScore]) -> str:
+    """Return in words how many rows pass, with the denominator and why the others are not scored."""
+    counts = Counter(r.status for r in rows)
+    why = Counter(r.why_not for r in rows if r.why_not is not None)
+    reasons = ", ".join(f"{n} {word}" for word, n in why.most_common())
+    posed = counts["pass"] + counts["fail"]
+    said = f"{counts['pass']} of {posed} scored rows pass; {posed} of {len(rows)} are scored"
+    return f"{said} (not: {reasons})" if reasons else said

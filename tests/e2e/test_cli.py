@@ -280,7 +280,7 @@ def test_score_json_is_one_list_of_the_rows_asked_for(tmp_path: Path) -> None:
     assert (volume["low"], volume["high"], volume["use"]) == (pytest.approx(0.29), pytest.approx(0.45), "validate")
     assert (volume["status"] == "pass") == (volume["low"] <= volume["value"] <= volume["high"])
     assert found["T3-02"]["checks"] == 2
-    assert "100% of the runs" in done.stderr
+    assert done.stderr == ""  # progress is for terminals
     assert list(tmp_path.iterdir()) == []
 
 

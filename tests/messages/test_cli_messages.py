@@ -180,7 +180,8 @@ def test_ctrl_c_is_one_word_and_exit_code_130(after_s: float, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-def test_ctrl_c_ends_the_scoreboard_and_its_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after_s", [3.0, 8.0])  # processes start; they are at work
+def test_ctrl_c_ends_the_scoreboard_and_its_processes(after_s: float, tmp_path: Path) -> None:
     listen = (
         "import os, sys; from signal import *; signal(SIGINT, default_int_handler); os.execv(sys.argv[1], sys.argv[1:])"
     )
@@ -188,14 +189,11 @@ def test_ctrl_c_ends_the_scoreboard_and_its_processes(tmp_path: Path) -> None:
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith("score: making the runs")
-        time.sleep(2.0)
-        process.send_signal(signal.SIGINT)
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
         # The workers hold the pipes too: this returns only when all of them have gone.
         said, error = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, "")
-    assert error.endswith("interrupted\n") and "Traceback" not in error
+    assert (process.returncode, said, error) == (130, "", "interrupted\n")
 
 
 # --- a folder is written whole or not at all -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The scoreboard of observations: every row accounted for, bands, what is read from a curve, and how rows are judged."""
+"""The scoreboard of observations: every row accounted for, bands, numbers of a curve, and how rows are judged."""
 
 from __future__ import annotations
 

@@ -172,10 +172,13 @@ def _hear_interrupts() -> None:
 def _interrupted() -> int:
     """Say so and leave at once: a solver may still be at work in another thread, and owns nothing on the disk."""
     import multiprocessing
+    import multiprocessing.util
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for child in multiprocessing.active_children():
         child.terminate()
+    # Semaphores of a process pool would be reported as leaked by another process, after the last word.
+    multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
     from hepatalk.cli.console import warn
 
     warn("interrupted")

@@ -7,9 +7,11 @@ its checks hold; with several parameter sets, when it does so for four in five o
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -300,10 +302,25 @@ def _all_runs(
     else:
         # Forked copies of a process that has run the solver hang in its thread library; fresh ones do not.
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            for answer in pool.map(_answer, jobs):
+            with _deaf_children():
+                answers = pool.map(_answer, jobs)
+            for answer in answers:
                 took(answer)
     width = len(keys)
     return [dict(zip(keys, found[k * width : (k + 1) * width], strict=True)) for k in range(len(members))]
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Leave Ctrl-C, which a terminal sends to all processes, to this one: processes inherit what is blocked."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answer(job: tuple[Mapping[str, Any], dict[str, float], tuple[Wanted, ...], Knowledge]) -> Answer:

@@ -223,6 +223,7 @@ def _row_page(k: Knowledge, row: Interaction) -> Explanation:
     facts = [("from", ", ".join(row.source)), ("to", ", ".join(row.target))]
     facts += [(label, text) for label, text in (("signal", row.signal), ("receptor", row.receptor)) if text]
     facts += [("pathway", " > ".join(row.pathway))] if row.pathway else []
+    facts += [("read as", row.read_as)] if row.read_as else []
     sign = {"+": "furthers it (+)", "-": "holds it back (-)", "0": "no effect (0)", "?": "direction not stated"}[
         row.sign
     ]

@@ -9,22 +9,13 @@ from pathlib import Path
 
 from hepatalk.errors import KnowledgeError, shown
 from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
-from hepatalk.knowledge.lint_terms import division_states
 from hepatalk.knowledge.load import Knowledge, _read_list
 from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountNotRun,
     AccountOutcome,
     AccountTerms,
-    CellProcess,
-    CellType,
-    Death,
-    Growth,
-    Influx,
-    Interaction,
     Regulates,
-    Timed,
-    Transition,
 )
 
 __all__ = [
@@ -36,7 +27,6 @@ __all__ = [
     "CheckOutcomesClaimed",
     "CheckRowsAccounted",
     "CheckRowsExist",
-    "CheckSign",
     "row_counts",
 ]
 
@@ -336,65 +326,3 @@ class CheckDuplicateClaims(Check):
                     )
                 )
         return found
-
-
-@dataclass(frozen=True)
-class CheckSign(Check):
-    """The sign of a row agrees with what its terms do to the cells it names as target.
-
-    Only what is beyond doubt counts: terms on processes of those cells that add cells or mass (growth, influx, entry to
-    and passage of the cycle: +) or take them away (death, leaving the cycle: -). A row is named when it has such terms
-    and all of them go against its sign; nodes, signals and changes between resting states say nothing about growth.
-    """
-
-    id = "sign"
-    title = "Terms go in the direction of the row's sign"
-    severity = "warning"
-
-    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
-        """Return the rows whose terms all go against their sign."""
-        valence = {f"process.{c.id}.{p.id}": v for c in k.cells for p, v in _valences(c)}
-        found = []
-        for r in k.interactions:
-            if r.sign not in ("+", "-") or not isinstance(r.account, AccountTerms | AccountAlternative):
-                continue
-            effects = self._effects(r, r.account, valence)
-            wanted = 1 if r.sign == "+" else -1
-            if effects and all(e == -wanted for e in effects.values()):
-                found.append(
-                    self.found(
-                        k,
-                        "interactions",
-                        r.id,
-                        "sign",
-                        r.sign,
-                        "'-', '0', '?'" if wanted > 0 else "'+', '0', '?'",
-                        f"its terms do the opposite ({'; '.join(effects)}); correct the sign or the term",
-                    )
-                )
-        return found
-
-    @staticmethod
-    def _effects(
-        r: Interaction, account: AccountTerms | AccountAlternative, valence: Mapping[str, int]
-    ) -> dict[str, int]:
-        effects = {}
-        for t in account.terms:
-            if isinstance(t, Regulates) and valence.get(t.target) and t.target.split(".")[1] in r.target:
-                effects[f"{t.by} {t.effect} {t.target}"] = valence[t.target] * (-1 if t.effect == "inhibits" else 1)
-        return effects
-
-
-def _valences(cell: CellType) -> Iterator[tuple[CellProcess, int]]:
-    """Yield each process with +1 where it adds cells or mass, -1 where it takes them away, 0 where that is open."""
-    cycle = division_states(cell)
-    for p in cell.processes:
-        match p:
-            case Growth() | Influx():
-                yield p, 1
-            case Death():
-                yield p, -1
-            case Timed():
-                yield p, 1 if p.state in cycle else 0
-            case Transition():
-                yield p, (p.to in cycle) - (p.origin in cycle and p.to not in cycle)

@@ -17,7 +17,9 @@ from hepatalk.experiments.statements import (
     statement_of,
     statements,
 )
+from hepatalk.experiments.topics import ExperimentName, experiment_page, quantity_groups, quantity_page
 from hepatalk.knowledge.load import Knowledge
+from hepatalk.knowledge.quantities import Quantity
 from hepatalk.knowledge.records import (
     SPECIES,
     AccountAlternative,
@@ -41,8 +43,8 @@ __all__ = ["page", "squeezed"]
 
 
 def squeezed(name: str) -> str:
-    """Return a name without case, blanks and dashes: c-Met, C MET and cmet are one name."""
-    return re.sub(r"[\s_-]+", "", name.casefold())
+    """Return a name without case, blanks, dots and dashes: c-Met, C MET and cmet are one name."""
+    return re.sub(r"[\s_.-]+", "", name.casefold())
 
 
 def page(k: Knowledge, record: Any) -> Explanation:
@@ -58,6 +60,8 @@ def page(k: Knowledge, record: Any) -> Explanation:
         Gene: _gene_page,
         Family: _family_page,
         GlossaryEntry: _glossary_page,
+        Quantity: quantity_page,
+        ExperimentName: experiment_page,
     }
     if type(record) in pages:
         return pages[type(record)](k, record)
@@ -406,12 +410,14 @@ def _readout_page(k: Knowledge, readout: Mapping[str, Any]) -> Explanation:
         if isinstance(t, Regulates) and t.target in targets
     ]
     facts += [("why it moved", f"hepatalk explain --run DIR --readout {readout['name']} --at '24 h'")] if driven else []
+    onward, rows = quantity_groups(k, str(readout["name"]))
     return Explanation(
         "readout",
         str(readout["name"]),
         str(readout["definition"]),
         tuple(facts),
-        (*group("What moves it", driven), *group("What acts there", acts)),
+        (*group("What moves it", driven), *group("What acts there", acts), *onward),
+        statements(k, rows),
     )
 
 

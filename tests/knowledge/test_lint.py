@@ -257,6 +257,8 @@ FAULTS: Mapping[str, list[tuple[Fault, str, str]]] = {
         (lambda k: edit(k, "hypotheses", "il6_sign", disputes=("D-02",)), "il6_sign", "allowed: D-01"),
         (lambda k: edit(k, "hypotheses", "il6_sign", disputes=()), "il6_sign", "a list with 'D-01'"),
         (lambda k: edit(k, "disputes", "D-01", hypothesis=None), "D-01", "name the hypothesis"),
+        (lambda k: edit(k, "hypotheses", "il6_sign", alternatives=("a", "b")), "il6_sign", "say which alternative"),
+        (lambda k: edit(k, "hypotheses", "il6_sign", alternatives=("a", "b"), runs=3), "il6_sign", "allowed: 1 to 2"),
         (lambda k: edit(k, "disputes", "D-01", hypothesis="il6"), "D-01", "allowed: il6_sign"),
     ],
     "duplicate-terms": [

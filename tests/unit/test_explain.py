@@ -96,3 +96,19 @@ def test_a_readout_at_its_highest_has_not_turned(run: Run, knowledge: Knowledge)
     peak_h = float(run.result.time_h[int(np.argmax(run.result.readout("s_phase.HEP")))])
     assert since_peak(run, "s_phase.HEP", peak_h, knowledge=knowledge) is None
     assert since_peak(run, "liver_volume", 48.0, knowledge=knowledge) is None
+
+
+def test_hypotheses_say_which_alternative_runs_or_that_nothing_changes(knowledge: Knowledge) -> None:
+    for h in knowledge.hypotheses:
+        said = dict(explain(knowledge, h.id).facts)["switched on"]
+        assert said in h.alternatives or said.startswith("nothing changes in this version")
+    assert "Inhibitory" in dict(explain(knowledge, "nk_role").facts)["switched on"]
+    assert "Bile ducts" in dict(explain(knowledge, "sdf1_source").facts)["switched on"]
+    assert "second brake" in dict(explain(knowledge, "second_terminator").facts)["switched on"]
+
+
+def test_a_misprint_is_shown_where_it_stands(knowledge: Knowledge) -> None:
+    """A dispute about three misprints was shown on rows that hold one of them."""
+    for row, word in (("HEP-HSC-15", "MARK"), ("HEP-HSC-19", "NP"), ("HEP-BEC-13", "extrabiliary")):
+        here = [d.review_says for d in knowledge.disputes if row in d.rows and d.id.startswith("D-C")]
+        assert [w for w in ("MARK", "NP", "extrabiliary") if any(w in text for text in here)] == [word]

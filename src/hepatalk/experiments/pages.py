@@ -16,8 +16,10 @@ from hepatalk.experiments.statements import (
     refers,
     statement_of,
     statements,
+    switched_on,
 )
 from hepatalk.experiments.topics import ExperimentName, experiment_page, quantity_groups, quantity_page
+from hepatalk.knowledge.findings import changes
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.quantities import Quantity
 from hepatalk.knowledge.records import (
@@ -284,7 +286,8 @@ def _strings(value: Any) -> Iterator[str]:
 def _hypothesis_page(k: Knowledge, h: Hypothesis) -> Explanation:
     facts = [("kind", "hypothesis"), ("question", h.question), ("default", h.default)]
     facts += [("alternative", text) for text in h.alternatives]
-    facts += [("note", h.note)] if h.note else []
+    facts += [("switched on", switched_on(k, h))]
+    facts += [("note", h.note)] if h.note and changes(k, h) else []
     switch = []
     if h.switch is not None:
         switch += [f"holds {row} at rest" for row in h.switch.silence]
@@ -296,11 +299,7 @@ def _hypothesis_page(k: Knowledge, h: Hypothesis) -> Explanation:
         for t in terms_of(r)
         if isinstance(r.account, AccountAlternative) and r.account.hypothesis == h.id
     ]
-    facts += (
-        [("switch it on with", f"hepatalk run phx70 --hypothesis {h.id}")]
-        if switch
-        else [("switch", "it changes nothing in this version")]
-    )
+    facts += [("switch it on with", f"hepatalk run phx70 --hypothesis {h.id}")] if switch else []
     said = (
         f"{d.id}: the review: {d.review_says} The literature: {d.literature_says} ({', '.join(d.sources)})"
         for d in k.disputes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hepatalk.errors import KnowledgeError, shown
-from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
+from hepatalk.knowledge.findings import Check, Finding, changes, choices, placed_terms
 from hepatalk.knowledge.load import Knowledge, _read_list
 from hepatalk.knowledge.records import (
     AccountAlternative,
@@ -205,7 +205,7 @@ class CheckHypotheses(Check):
 
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return links that lead nowhere or one way only."""
-        hits = [*self._rows(k), *self._hypotheses(k), *self._disputes(k)]
+        hits = [*self._rows(k), *self._hypotheses(k), *self._disputes(k), *self._alternatives(k)]
         return [self.found(k, *hit) for hit in hits]
 
     @staticmethod
@@ -238,6 +238,25 @@ class CheckHypotheses(Check):
                 elif disputes[name].hypothesis != h.id:
                     advice = "the hypothesis names this dispute; correct one of the two"
                     yield "disputes", name, "hypothesis", disputes[name].hypothesis, repr(h.id), advice
+
+    @staticmethod
+    def _alternatives(k: Knowledge) -> Iterator[tuple[str, str, str, object, str, str]]:
+        """Of several alternatives one runs, and the record says which; of one that changes nothing none does."""
+        for h in k.hypotheses:
+            several = len(h.alternatives) > 1
+            if not changes(k, h):
+                if h.runs is not None:
+                    yield (
+                        "hypotheses",
+                        h.id,
+                        "runs",
+                        h.runs,
+                        "nothing",
+                        "switched on, it changes nothing; remove it",
+                    )
+            elif (h.runs is None and several) or (h.runs is not None and h.runs > len(h.alternatives)):
+                allowed = f"1 to {len(h.alternatives)}"
+                yield "hypotheses", h.id, "runs", h.runs, allowed, "say which alternative runs when it is switched on"
 
     @staticmethod
     def _disputes(k: Knowledge) -> Iterator[tuple[str, str, str, object, str, str]]:

@@ -422,7 +422,11 @@ class Switch(Record):
 
 
 class Hypothesis(Record):
-    """A disputed mechanism that users can switch on."""
+    """A disputed mechanism that users can switch on.
+
+    ``runs`` is the number, from 1, of the alternative that runs when it is switched on; it may be left out where there
+    is one. It stays out of a hypothesis that changes nothing.
+    """
 
     id: Name
     title: str
@@ -432,4 +436,5 @@ class Hypothesis(Record):
     rows: tuple[str, ...] = ()
     disputes: tuple[str, ...] = ()
     switch: Switch | None = None
+    runs: Whole | None = Field(default=None, ge=1)
     note: str | None = None

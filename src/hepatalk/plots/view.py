@@ -143,7 +143,7 @@ class View:
         """Return the states of a cell type as they are stacked: at rest first, dividing last."""
         prefix = f"state.{cell}."
         names = [n.removeprefix(prefix) for n in self.result.names if n.startswith(prefix)]
-        return tuple(sorted(names, key=lambda state: state not in ("resting", "quiescent")))
+        return tuple(sorted(names, key=lambda state: {"resting": 0, "quiescent": 0, "refractory": 1}.get(state, 2)))
 
 
 def view_of(run: Run, knowledge: Knowledge | None = None) -> View:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hepatalk.experiments.comparison import AnimalGroup
 from hepatalk.experiments.drivers import Driver
+from hepatalk.experiments.marks import later_injuries, marks, peaks_after
 from hepatalk.plots.captions import READOUT_NAMES
 from hepatalk.plots.palette import CELL_COLOURS, CELL_NAMES, duration
 from hepatalk.plots.view import Drive, Moment, View
@@ -47,6 +48,7 @@ def key_readouts(view: View) -> str:
         ),
         "numbers",
     )
+    waves += "".join(_waves_after(view, start) for start in later_injuries(view.run))
     waves = waves if view.waves else "<p>No cell type has a wave of DNA synthesis.</p>"
     error = "" if view.error is None else f"<p>Volume, model against carbohydrate-fed rats: RMSE {view.error:.3f}.</p>"
     return (
@@ -56,14 +58,28 @@ def key_readouts(view: View) -> str:
     )
 
 
+def _waves_after(view: View, start_h: float) -> str:
+    """Return a table of the highest S phase of each cell type after a later injury."""
+    rows = [
+        (f"<b style='color:{CELL_COLOURS[p.cell]}'>{CELL_NAMES[p.cell]} ({p.cell})</b>", f"{100.0 * p.height:.1f}",
+         duration(p.at_h))
+        for p in peaks_after(view.run, start_h) if p.cell in CELL_COLOURS
+    ]  # fmt: skip
+    return _table(
+        ("Cell type", f"Highest after the injury at {duration(start_h)}, % in S phase", "Time"), rows, "numbers"
+    )
+
+
 def _beside(readout: str, times: Sequence[float], view: View, groups: Sequence[AnimalGroup]) -> str:
     """Return a table of a readout at some times, each with the group means of the same hour."""
-    end_h = float(view.result.time_h[-1])
     head = ["Time", "Model", *(f"Rats, {group.diet.lower()} (mean ± SD, n)" for group in groups)]
     rows = [
-        [duration(t), f"{view.result.at(readout, t):.3f}", *(_group_at(group, t) for group in groups)]
-        for t in times
-        if t <= end_h
+        [
+            duration(m.at_h) + (f" <span class='muted'>({m.note})</span>" if m.note else ""),
+            f"{view.result.at(readout, m.at_h):.3f}",
+            *(_group_at(group, m.at_h) for group in groups),
+        ]
+        for m in marks(view.run, times)
     ]
     return _table(head, rows, "numbers")
 

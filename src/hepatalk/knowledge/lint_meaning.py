@@ -33,7 +33,7 @@ __all__ = ["CheckPathway", "CheckSign", "CheckSignal"]
 Term = Secretes | Regulates | Carries | Stores
 #: Targets that are a part of a signal: ``secretion.HGF.HSC`` is about the signal HGF.
 _OF_SIGNAL = re.compile(r"(secretion|release|clearance|mixing|supply|blood)\.([^.]+)(\.\w+)?")
-_LEADING = re.compile(r"^(-\|\s*|active\s+|pro-|intracellular\s+|nuclear\s+)", re.IGNORECASE)
+_LEADING = re.compile(r"^(-\|\s*|active\s+|pro-|intracellular\s+|nuclear\s+|canonical\s+)", re.IGNORECASE)
 
 
 def _plain(word: str) -> str:
@@ -69,7 +69,7 @@ def _vocabulary(k: Knowledge) -> Mapping[str, set[str]]:
 def _named(vocabulary: Mapping[str, set[str]], text: str) -> list[tuple[str, set[str]]]:
     """Return each name in a free text that the model knows, with what it stands for."""
     found = []
-    for part in re.split(r"[;+,()]|\bor\b|\band\b", text):
+    for part in re.split(r"[;+,()/]|\bor\b|\band\b|\bvs\b", text):
         word = _LEADING.sub("", part.strip())
         things = vocabulary.get(_plain(word)) if word else None
         if things:
@@ -86,7 +86,7 @@ def _touched(term: Term) -> set[str]:
         names |= {term.by, *(f"gene.{g}" for g in term.needs)}
     match = _OF_SIGNAL.fullmatch(term.target)
     names |= {term.target, f"signal.{match[2]}"} if match else {term.target}
-    return {n.removeprefix("physics.") if n.startswith("physics.") else "density" if n.startswith("density.") else n
+    return {n.removeprefix("physics.") if n.startswith("physics.") else "density" if n.startswith(("density.", "tissue.")) else n
             for n in names}  # fmt: skip
 
 

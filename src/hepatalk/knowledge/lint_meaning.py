@@ -86,8 +86,7 @@ def _touched(term: Term) -> set[str]:
         names |= {term.by, *(f"gene.{g}" for g in term.needs)}
     match = _OF_SIGNAL.fullmatch(term.target)
     names |= {term.target, f"signal.{match[2]}"} if match else {term.target}
-    return {n.removeprefix("physics.") if n.startswith("physics.") else "density" if n.startswith(("density.", "tissue.")) else n
-            for n in names}  # fmt: skip
+    return {"density" if n.startswith(("density.", "tissue.")) else n.removeprefix("physics.") for n in names}
 
 
 def _links(k: Knowledge) -> Mapping[str, set[str]]:

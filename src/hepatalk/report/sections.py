@@ -104,7 +104,17 @@ def why(view: View) -> str:
 def _drive(drive: Drive, view: View) -> str:
     name = READOUT_NAMES.get(drive.readout, drive.readout)
     moments = "".join(_moment(moment, view) for moment in drive.moments)
-    return f"<h3>{escape(name[0].upper() + name[1:])} <code>{escape(drive.readout)}</code></h3>{moments}"
+    turned = _turned(drive, view)
+    return f"<h3>{escape(name[0].upper() + name[1:])} <code>{escape(drive.readout)}</code></h3>{moments}{turned}"
+
+
+def _turned(drive: Drive, view: View) -> str:
+    """Return what changed between the peak and the steepest fall: what stopped it."""
+    if drive.turn is None or not drive.turn.drivers:
+        return ""
+    largest = max(abs(driver.effect) for driver in drive.turn.drivers)
+    lines = "".join(_driver(driver, largest, view, ("kept it up", "turned it down")) for driver in drive.turn.drivers)
+    return f"<h4>What changed from the peak ({duration(drive.turn.peak_h)}) to the steepest fall</h4>{lines}"
 
 
 def _moment(moment: Moment, view: View) -> str:
@@ -115,10 +125,11 @@ def _moment(moment: Moment, view: View) -> str:
     return heading + "".join(_driver(driver, largest, view) for driver in moment.drivers)
 
 
-def _driver(driver: Driver, largest: float, view: View) -> str:
+def _driver(driver: Driver, largest: float, view: View, verbs: tuple[str, str] = ("pushes", "brakes")) -> str:
     """Return one statement as a line that opens: sign, size, what it says; then its evidence and terms."""
     pushes = driver.effect > 0.0
-    verb, sign, kind = ("pushes", "▲", "push") if pushes else ("brakes", "▼", "brake")
+    sign, kind = ("▲", "push") if pushes else ("▼", "brake")
+    verb = verbs[0] if pushes else verbs[1]
     width = 100.0 * abs(driver.effect) / largest if largest > 0.0 else 0.0
     how = "directly" if driver.level == 1 else f"upstream, step {driver.level}"
     via = f" through <code>{escape(driver.via)}</code>" if driver.via else ""

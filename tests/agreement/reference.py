@@ -548,7 +548,8 @@ class Reference:
         q["capacity"] = sum(m[f"HEP.mass@{z}"] for z in ZONES)
         q["load"] = m.now("body.demand") / max(q["capacity"], FLOOR_CAPACITY)
         q["function"] = q["capacity"] / max(m.now("body.demand"), FLOOR)
-        response = 1 + m["inflow_response"] + m.now("inflow_fast") * (1 - q["function"])
+        answer = m["inflow_response"] + m.now("inflow_fast") * (1 - q["function"])
+        response = 1 + m.now("body.inflow_answers", 1.0) * answer
         q["inflow"] = m.now("body.inflow") * response
         q["KC.total"] = sum(m[f"KC.count@{z}"] for z in ZONES)
         for z in ZONES:

@@ -179,6 +179,7 @@ def test_same_derivative_at_any_state(pair: Pair, seed: int) -> None:
         {"activity.signal.IL6@KC": 0.0},
         {"activity.gene.TLR4@KC": 0.0},
         {"inflow_fast": -0.2, "inflow_slow": 0.3},
+        {"inflow_fast": -0.2, "inflow_slow": 0.3, "body.inflow": 0.6, "body.inflow_answers": 0.0},
     ],
     ids=", ".join,
 )

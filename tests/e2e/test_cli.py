@@ -88,6 +88,16 @@ def test_run_leaves_a_folder_and_says_where_the_report_is(saved: Path) -> None:
     assert rows[0].startswith("time [h],liver_volume [fraction of healthy],")
 
 
+def test_run_says_on_stderr_what_was_chosen_and_whose_numbers_run(tmp_path: Path) -> None:
+    chosen = [f"--hypothesis={name}" for name in ("nk_role", "hypoxia_cue", "kc_net_effect")]
+    done = hepatalk("run", "phx30", "--days", "1", "--species", "mouse", *chosen, "--json", cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("species mouse: not calibrated; the rat's numbers run")
+    assert lines[1].startswith("hypothesis nk_role: of its 2 alternatives this one runs: Inhibitory")
+    assert len(lines) == 2  # hypotheses with one alternative leave nothing to choose
+    json.loads(done.stdout)
+
+
 # --- list ----------------------------------------------------------------------------------------------------------
 
 

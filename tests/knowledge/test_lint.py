@@ -257,6 +257,8 @@ FAULTS: Mapping[str, list[tuple[Fault, str, str]]] = {
         (lambda k: edit(k, "hypotheses", "il6_sign", disputes=("D-02",)), "il6_sign", "allowed: D-01"),
         (lambda k: edit(k, "hypotheses", "il6_sign", disputes=()), "il6_sign", "a list with 'D-01'"),
         (lambda k: edit(k, "disputes", "D-01", hypothesis=None), "D-01", "name the hypothesis"),
+        (lambda k: edit(k, "hypotheses", "il6_sign", alternatives=("a", "b")), "il6_sign", "say which alternative"),
+        (lambda k: edit(k, "hypotheses", "il6_sign", alternatives=("a", "b"), runs=3), "il6_sign", "allowed: 1 to 2"),
         (lambda k: edit(k, "disputes", "D-01", hypothesis="il6"), "D-01", "allowed: il6_sign"),
     ],
     "duplicate-terms": [
@@ -271,7 +273,17 @@ FAULTS: Mapping[str, list[tuple[Fault, str, str]]] = {
     ],
     "duplicate-claims": [(lambda k: edit(k, "interactions", "HEP-KC-03", claim="STAT3 raises the D-cyclins"),
                           "HEP-KC-03", "row 'HEP-KC-02' makes it too")],
+    "signal-met": [
+        (lambda k: edit(k, "interactions", "HEP-KC-02", signal="LPS"), "HEP-KC-02", "no term acts by 'LPS'"),
+        (lambda k: edit(k, "interactions", "PHY-01", signal="shear stress"), "PHY-01", "say in 'read_as'"),
+    ],
+    "pathway-met": [
+        (lambda k: edit(k, "interactions", "HEP-KC-02", pathway=("STAT3", "LPS")), "HEP-KC-02", "no term meets 'LPS'"),
+    ],
     "sign": [
+        (lambda k: edit(k, "interactions", "HEP-KC-02", sign="-"), "HEP-KC-02",
+         "node.HEP.STAT3 activates node.HEP.CCND"),
+        (lambda k: edit(k, "interactions", "HEP-KC-01", sign="-"), "HEP-KC-01", "its terms do the opposite"),
         (lambda k: edit(k, "interactions", "HEP-KC-03", sign="-"), "HEP-KC-03",
          "node.HEP.CCND activates process.HEP.commit"),
         (lambda k: edit(k, "interactions", "HEP-KC-05", sign="+"), "HEP-KC-05", "its terms do the opposite"),
@@ -382,6 +394,39 @@ def test_the_shipped_records_break_no_rule() -> None:
 def test_the_shipped_model_breaks_no_rule() -> None:
     knowledge = load()
     assert [str(f) for f in check_model(compile_model(knowledge), knowledge) if f.severity == "error"] == []
+
+
+def test_a_signal_that_drives_what_acts_is_met(tiny: Knowledge) -> None:
+    """IL-6 drives STAT3, which the row's term names: the statement acts by it."""
+    assert one("signal-met").run(edit(tiny, "interactions", "HEP-KC-02", signal="interleukin-6")) == []
+    assert one("pathway-met").run(edit(tiny, "interactions", "HEP-KC-01", pathway=("IL6", "STAT3"))) == []
+
+
+def test_words_that_the_model_lacks_ask_for_a_reading(tiny: Knowledge) -> None:
+    strange = edit(tiny, "interactions", "HEP-KC-02", signal="a hunch")
+    found = one("signal-met").run(strange)
+    assert [(f.record, f.severity) for f in found] == [("HEP-KC-02", "warning")]
+    assert "names no signal, node or quantity" in str(found[0])
+    said = edit(strange, "interactions", "HEP-KC-02", read_as="STAT3 stands for it")
+    assert one("signal-met").run(said) == []
+
+
+def test_a_sign_that_some_term_leaves_open_is_a_warning(tiny: Knowledge) -> None:
+    """A brake on stellate-free supply says nothing about hepatocytes: the sign is doubtful, not certainly wrong."""
+    both = account(tiny, "HEP-KC-02", terms=(
+        *tiny.interaction["HEP-KC-02"].account.terms,  # type: ignore[union-attr]
+        tiny.interaction["HEP-KC-04"].account.terms[0],  # type: ignore[union-attr]
+    ))  # fmt: skip
+    found = one("sign").run(edit(both, "interactions", "HEP-KC-02", sign="-"))
+    assert [(f.record, f.severity) for f in found] == [("HEP-KC-02", "warning")]
+
+
+def test_shipped_statements_act_on_what_they_name() -> None:
+    """Also where the sign runs through nodes: SMAD holds ERK back, and ERK drives division, so that '-' is right."""
+    k = load()
+    assert one("sign").run(k) == []
+    wrong = edit(k, "interactions", "HEP-HSC-25", sign="+")
+    assert [(f.record, f.severity) for f in one("sign").run(wrong)] == [("HEP-HSC-25", "error")]
 
 
 def test_all_rows_of_the_review_are_counted() -> None:

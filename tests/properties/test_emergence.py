@@ -179,3 +179,29 @@ def test_three_volumes_grow_back_by_different_means(model: CompiledModel) -> Non
     enlargement = grown["hepatocyte_volume"][72] - 1.0
     division = grown["hepatocyte_count"][72] / grown["hepatocyte_count"][0] - 1.0
     assert enlargement > 2.0 * division
+
+
+HELD = """
+title: flow held from 6 h to 40 h
+species: rat
+readouts: [portal_flow, liver_volume]
+schedule:
+  - {at: 0 h, injury: partial_hepatectomy, fraction: 0.7}
+  - {at: 6 h, until: 40 h, intervention: hold_portal_flow, factor: 0.8}
+"""
+
+
+def test_a_held_inflow_stays_where_it_is_held_under_either_law() -> None:
+    """Also where portal inflow would answer to lost function by itself: a shunt does not ask the liver."""
+    from hepatalk.experiments.experiment import parse_experiment
+    from hepatalk.experiments.run import perform
+
+    for hypotheses in ((), ("portal_inflow",)):
+        posed = parse_experiment(HELD, "held.yaml")
+        result = perform(posed, hypotheses=hypotheses, days=3.0).result
+        inflow = result.readout("portal_flow") * result.readout("liver_volume")
+        held = (result.time_h >= 6.0) & (result.time_h < 40.0)
+        np.testing.assert_allclose(inflow[held], 0.8, rtol=1e-9)
+        if hypotheses:
+            assert abs(inflow[result.time_h == 0.0][0] - 1.0) > 0.2  # the dip, before it is held
+            assert abs(inflow[result.time_h == 60.0][0] - 0.8) > 0.02  # and the answer returns

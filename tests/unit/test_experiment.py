@@ -220,9 +220,11 @@ def test_set_parameter_and_an_open_end() -> None:
 def test_held_flow_returns_to_what_it_was(before: list[str], head: str, restored: float) -> None:
     hold = "{at: 10 h, until: 20 h, intervention: hold_portal_flow, factor: 0.3}"
     changes = changes_of(_with_schedule(hold, *before, head=head))
-    assert _short(changes)[-2:] == [
+    assert _short(changes)[-4:] == [
         (10.0, "set_parameter", "body.inflow", 0.3),
+        (10.0, "set_parameter", "body.inflow_answers", 0.0),
         (20.0, "set_parameter", "body.inflow", restored),
+        (20.0, "set_parameter", "body.inflow_answers", 1.0),
     ]
 
 
@@ -233,7 +235,10 @@ def test_a_hold_taken_over_by_the_next_is_not_restored_between() -> None:
             "{at: 0 h, until: 4 h, intervention: hold_portal_flow, factor: 0.3}",
         )
     )
-    assert [(change.at_h, change.value) for change in changes] == [(0.0, 0.3), (4.0, 0.6), (8.0, 1.0)]
+    inflow = [(change.at_h, change.value) for change in changes if change.target == "body.inflow"]
+    answers = [(change.at_h, change.value) for change in changes if change.target == "body.inflow_answers"]
+    assert inflow == [(0.0, 0.3), (4.0, 0.6), (8.0, 1.0)]
+    assert answers == [(0.0, 0.0), (4.0, 0.0), (8.0, 1.0)]
 
 
 def test_changes_are_in_order_of_time_and_stable() -> None:

@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from hepatalk.errors import OutputError, ResultError, UnknownNameError
 from hepatalk.experiments.comparison import matches_animals, rat_groups, rat_study, volume_error
 from hepatalk.experiments.experiment import Experiment, load_experiment, parse_experiment
+from hepatalk.experiments.marks import later_injuries, marks, peaks_after
 from hepatalk.experiments.run import Run, perform
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.plots import comparison, figures, save_figures
 from hepatalk.plots.captions import TITLES, caption
 from hepatalk.plots.files import write_whole
-from hepatalk.plots.palette import CELL_COLOURS, CELLS, day_ticks, duration, root_ticks, shades, shortened
+from hepatalk.plots.palette import CELL_COLOURS, CELLS, day_ticks, duration, root_ticks, shades, shortened, state_tints
 from hepatalk.plots.view import View, view_of
 from hepatalk.results.result import Result
 
@@ -334,3 +335,49 @@ def test_long_claims_are_cut_at_a_word() -> None:
     assert shortened("short", 10) == "short"
     assert shortened("one two three four", 12) == "one two…"
     assert len(shortened("x" * 50, 12)) <= 12
+
+
+def test_the_labels_of_direct_and_upstream_statements_never_meet(drawn: dict[str, Figure]) -> None:
+    """Also where a single statement acts directly: its label had run into the one below it."""
+    figure = drawn["drivers"]
+    figure.draw_without_rendering()
+    seen = 0
+    for axes in figure.axes:
+        boxes = [t.get_window_extent() for t in axes.texts if t.get_text() in ("direct", "upstream")]
+        seen += len(boxes)
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert seen >= 3
+
+
+def test_cells_at_rest_are_paler_than_cells_at_work() -> None:
+    """In health a third of Kupffer cells are refractory: a picture of health must be pale."""
+    tints = state_tints(CELL_COLOURS["KC"], ("resting", "refractory", "activated", "g1", "s", "g2m"))
+    light = [sum(int(t[i : i + 2], 16) for i in (1, 3, 5)) for t in tints]
+    assert all(a > b for a, b in pairwise(light))
+    assert light[1] > 0.7 * 3 * 255
+
+
+# --- Times in tables -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def twice(knowledge: Knowledge) -> Run:
+    return perform("second_phx", knowledge=knowledge)
+
+
+def test_long_runs_are_tabulated_to_their_end(knowledge: Knowledge) -> None:
+    found = marks(perform("phx70", days=60.0, knowledge=knowledge), (0.0, 24.0, 336.0))
+    assert [m.at_h for m in found] == [0.0, 24.0, 336.0, 672.0, 1344.0, 1440.0]
+    assert found[-1].note == "end"
+
+
+def test_a_second_injury_has_its_own_times(twice: Run) -> None:
+    assert later_injuries(twice) == (672.0,)
+    found = {m.at_h: m.note for m in marks(twice, (0.0, 24.0))}
+    assert found == {0.0: "", 24.0: "", 671.0: "before the injury", 672.0: "just after the injury",
+                     696.0: "24 h later", 1344.0: "672 h later"}  # fmt: skip
+    assert twice.result.at("liver_volume", 671.0) > 0.9
+    assert twice.result.at("liver_volume", 672.0) < 0.4
+    hep = next(p for p in peaks_after(twice, 672.0) if p.cell == "HEP")
+    assert 690.0 < hep.at_h < 720.0
+    assert hep.height == pytest.approx(float(twice.result.readout("s_phase.HEP")[672:].max()))

@@ -255,3 +255,46 @@ def test_report_is_whole_or_not_there(run: Run, view: View, tmp_path: Path, monk
         write_report(run, target, view=view)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     assert target.read_text(encoding="utf-8") == "old"
+
+
+def test_numbered_references_of_the_review_are_shown_as_papers(knowledge: Knowledge) -> None:
+    """As `hepatalk explain` does: [14] stands for a paper, and how sure that is."""
+    known = {r.number: r for r in knowledge.references}
+    row = next(
+        r
+        for r in knowledge.interactions
+        if any(e.source == "review2022" and any(known[n].sources for n in e.refs if n in known) for e in r.evidence)
+    )
+    said = statement(knowledge, row.id)
+    for evidence in row.evidence:
+        for number in evidence.refs if evidence.source == "review2022" else ():
+            for source in known[number].sources:
+                assert f"[{number}] " in said
+                assert html.escape(source) in said
+
+
+def test_a_reference_that_nobody_knows_is_said_to_be_unknown(knowledge: Knowledge) -> None:
+    unknown = {r.number for r in knowledge.references if not r.sources}
+    row = next(r for r in knowledge.interactions if any(unknown & set(e.refs) for e in r.evidence))
+    assert "which paper this is, is not known here" in statement(knowledge, row.id)
+
+
+def test_the_report_says_what_stopped_the_wave(text: str, view: View) -> None:
+    drive = next(d for d in view.drives if d.readout == "s_phase.HEP")
+    assert drive.turn is not None
+    page = Page(text).text
+    assert f"What changed from the peak ({duration(drive.turn.peak_h)}) to the steepest fall" in page
+    down = [d for d in drive.turn.drivers if d.effect < 0.0]
+    assert down
+    assert page.count("turned it down") == len(down)
+
+
+def test_a_second_injury_is_in_tables_and_words(knowledge: Knowledge, tmp_path: Path) -> None:
+    twice = perform("second_phx", knowledge=knowledge)
+    found = view_of(twice, knowledge)
+    page = Page(write_report(twice, tmp_path / "r.html", view=found).read_text(encoding="utf-8")).text
+    assert "28 d (just after the injury)" in page
+    assert "Highest after the injury at 28 d, % in S phase" in page
+    before, after = (twice.result.at("liver_volume", h) for h in (671.0, 672.0))
+    assert after < 0.5 * before
+    assert f"The injury at 28 d takes it from {before:.2f} to {after:.2f}." in summary(found)

@@ -99,3 +99,9 @@ def test_a_claim_is_posed_with_its_control() -> None:
 def test_an_unknown_claim_is_an_error() -> None:
     with pytest.raises(UnknownNameError, match="C12"):
         score_claims(["C12x"])
+
+
+def test_influences_past_reading_are_shown_as_factors() -> None:
+    from hepatalk.cli.checking import _size
+
+    assert [_size(x) for x in (0.0123, 9.5, 11.0, 250.0, 3e9)] == ["1.23%", "950.00%", "x 12", "x 251", "x 1e6 or more"]

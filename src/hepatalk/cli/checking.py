@@ -118,6 +118,13 @@ def _influence_row(i: Influence) -> dict[str, object]:
     return {"row": i.row, "change": i.change, "readout": i.readout, "experiment": i.experiment}
 
 
+def _size(change: float) -> str:
+    """Return a relative change: a percentage, or a factor where a percentage would be past reading."""
+    if change <= 10.0:
+        return f"{change:.2%}"
+    return f"x {1.0 + change:.3g}" if change < 1e6 else "x 1e6 or more"
+
+
 def _print_influences(found: Sequence[Influence]) -> None:
     from hepatalk.experiments.influence import SILENT
 
@@ -125,7 +132,7 @@ def _print_influences(found: Sequence[Influence]) -> None:
     say()
     table(
         ("statement", "largest change", "of", "in", ""),
-        [(i.row, f"{i.change:.2%}", i.readout, i.experiment, "silent" if i.change < SILENT else "") for i in found],
+        [(i.row, _size(i.change), i.readout, i.experiment, "silent" if i.change < SILENT else "") for i in found],
         right=("largest change",),
     )
     say(f"{len(silent)} of {len(found)} statements with terms are silent (no readout changes by {SILENT:.1%})")

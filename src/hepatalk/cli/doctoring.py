@@ -46,7 +46,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor() -> None:
-    """Check Python, packages, both solvers, threads, caches and permissions. Exits with 1 if anything fails."""
+    """Check Python, packages, both solvers, threads, caches and permissions. Exits with 1 if anything fails.
+
+    What killed runs left in this folder and its results is removed.
+    """
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("python", _python),
         ("hepatalk", _package),
@@ -56,6 +59,7 @@ def doctor() -> None:
         ("list cache", _list_cache),
         ("temporary files", lambda: _writable(Path(tempfile.gettempdir()))),
         ("this folder", lambda: _writable(Path.cwd())),
+        ("left behind", _leftovers),
         ("knowledge", _knowledge),
         ("solvers, sham", lambda: background(lambda: _solvers("sham"))),
         ("solvers, phx70", lambda: background(lambda: _solvers("phx70"))),
@@ -134,6 +138,14 @@ def _writable(folder: Path) -> str:
         stream.write(b"hepatalk")
         stream.flush()
     return f"{folder} can be written"
+
+
+def _leftovers() -> str:
+    """Remove what killed runs left in this folder and two levels below it."""
+    from hepatalk.cli.leftovers import clear
+
+    gone = clear(Path.cwd(), below=True)
+    return f"{gone} hidden folders of killed runs removed" if gone else "nothing of killed runs"
 
 
 def _knowledge() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hepatalk.experiments.drivers import Driver
     from hepatalk.experiments.explain import Explanation, Paper, Statement
 
 __all__ = ["register"]
@@ -169,13 +172,13 @@ def _explain_run(directory: Path, readout: str, at: str, limit: int, json: bool)
     knowledge = load()
     again = background(lambda: run_again(saved, posed, knowledge))
 
-    from hepatalk.experiments.drivers import drivers
+    from hepatalk.experiments.drivers import drivers, since_peak
 
     found = drivers(again, readout, at_h, limit, knowledge=knowledge)
+    turn = since_peak(again, readout, at_h, limit, knowledge=knowledge)
     value, unit = again.result.at(readout, at_h), again.result.unit(readout)
     changed = again.model.hash != saved.provenance.model_hash
     if json:
-        rows = [{"row": d.row, "claim": d.claim, "effect": d.effect, "level": d.level, "via": d.via} for d in found]
         print_json(
             {
                 "run": saved.provenance.experiment,
@@ -186,7 +189,8 @@ def _explain_run(directory: Path, readout: str, at: str, limit: int, json: bool)
                 "model_hash": again.model.hash,
                 "saved_model_hash": saved.provenance.model_hash,
                 "knowledge_changed": changed,
-                "drivers": rows,
+                "drivers": [asdict(d) for d in found],
+                "since_peak": None if turn is None else asdict(turn),
             }
         )
         return
@@ -202,11 +206,24 @@ def _explain_run(directory: Path, readout: str, at: str, limit: int, json: bool)
     if not found:
         say("No statement pushes it away from health at that time.")
         return
-    rows_shown = [(f"{d.effect:+.3f}", str(d.level), d.row, d.via, d.claim) for d in found]
-    table(("push", "level", "statement", "through", "what it says"), rows_shown, right=("push", "level"))
+    _print_drivers("push", found)
     say()
+    if turn is not None:
+        what = f"What changed since the highest value, {turn.peak:.4g} at {turn.peak_h:g} h"
+        say(f"{what}: a minus turned it down" if turn.drivers else f"{what}: no statement pushes otherwise now")
+        say()
+        if turn.drivers:
+            _print_drivers("change", turn.drivers)
+            say()
+    if turn is not None and turn.drivers:
+        say("change: push now minus push at the time of the highest value (- turned it down, + kept it up).")
     say("push: change of the logarithm of the driving rates against health (+ raises the readout, - holds it back).")
     say("level: 1 acts on the process itself, 2 and more upstream. hepatalk explain STATEMENT tells who says so.")
+
+
+def _print_drivers(what: str, found: Sequence[Driver]) -> None:
+    rows = [(f"{d.effect:+.3f}", str(d.level), d.row, d.via, d.claim) for d in found]
+    table((what, "level", "statement", "through", "what it says"), rows, right=(what, "level"))
 
 
 def _course(values: NDArray[np.float64], times: NDArray[np.float64], at_h: float) -> str:

@@ -12,14 +12,13 @@ import csv
 import errno
 import json
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hepatalk.cli.console import uninterrupted
+from hepatalk.cli.leftovers import STAGE, clear, stage_in
 from hepatalk.errors import HepatalkError, OutputError, ResultError, shown
 
 if TYPE_CHECKING:
@@ -44,9 +43,6 @@ __all__ = [
 EXPERIMENT, REPORT, TABLE, FIGURES = "experiment.yaml", "report.html", "table.csv", "figures"
 _OURS = (EXPERIMENT, REPORT, TABLE, FIGURES)
 _RECORD = "provenance.json"
-_STAGE = ".hepatalk-files-"
-#: A hidden folder that nobody has touched for this long belongs to a run that was killed.
-_ABANDONED_S = 3600.0
 
 
 # --- before the run ------------------------------------------------------------------------------------------------
@@ -71,7 +67,7 @@ def check_writable(directory: Path) -> None:
             folder = folder.parent
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        with tempfile.TemporaryDirectory(prefix=_STAGE, dir=folder):
+        with tempfile.TemporaryDirectory(prefix=STAGE, dir=folder):
             pass
     _refuse_foreign(directory)
 
@@ -163,25 +159,15 @@ def _staged(directory: Path) -> Iterator[Path]:
     while not os.path.lexists(folder):
         made.append(folder)
         folder = folder.parent
-    stage: Path | None = None
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _sweep(directory)
-        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=directory))
-        yield stage
+        clear(directory)
+        with stage_in(directory) as stage:
+            yield stage
     finally:
-        if stage is not None:
-            shutil.rmtree(stage, ignore_errors=True)
         with contextlib.suppress(OSError):  # the innermost that is not empty ends this
             for folder in made:
                 folder.rmdir()
-
-
-def _sweep(directory: Path) -> None:
-    """Remove what killed runs left."""
-    for leftover in directory.glob(f"{_STAGE}*"):
-        if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _swap(stage: Path, directory: Path, name: str) -> None:
@@ -231,7 +217,7 @@ def replace_file(path: Path, content: bytes) -> None:
         If it cannot be written.
     """
     with _told(path):
-        handle, name = tempfile.mkstemp(prefix=_STAGE, dir=path.absolute().parent)
+        handle, name = tempfile.mkstemp(prefix=STAGE, dir=path.absolute().parent)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
@@ -261,6 +247,7 @@ def load_saved(directory: Path) -> tuple[Result, Experiment]:
     from hepatalk.experiments.experiment import load_experiment
     from hepatalk.results.store import load_result
 
+    clear(directory)
     saved = load_result(directory)
     origin = saved.provenance
     try:

@@ -25,10 +25,10 @@ __all__ = ["KINDS", "records"]
 
 Rows = list[dict[str, Any]]
 
-_KNOWLEDGE = ("cells", "signals", "nodes", "interactions", "parameters", "hypotheses", "sources")
+_KNOWLEDGE = ("cells", "signals", "nodes", "genes", "interactions", "parameters", "hypotheses", "sources")
 #: What can be listed, in the order in which it is shown.
 KINDS = (
-    *("cells", "signals", "nodes", "interactions", "parameters", "experiments", "claims", "observations"),
+    *("cells", "signals", "nodes", "genes", "interactions", "parameters", "experiments", "claims", "observations"),
     *("readouts", "hypotheses", "sources"),
 )
 _ROOT = Path(__file__).parents[1]
@@ -114,7 +114,12 @@ def _made(kind: str) -> dict[str, Rows]:
     knowledge = load()
     if kind == "readouts":
         return {kind: _readouts(knowledge)}
-    return {name: _dumped(getattr(knowledge, name)) for name in _KNOWLEDGE}
+    from hepatalk.experiments.statements import switched_on
+
+    found = {name: _dumped(getattr(knowledge, name)) for name in _KNOWLEDGE}
+    for row in found["hypotheses"]:
+        row["switched_on"] = switched_on(knowledge, knowledge.hypothesis[row["id"]])
+    return found
 
 
 def _dumped(found: Sequence[Any]) -> Rows:

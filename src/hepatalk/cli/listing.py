@@ -33,8 +33,8 @@ def list_(
 ) -> None:
     """List everything of a kind.
 
-    Kinds: cells, signals, nodes, interactions, parameters, experiments, claims, observations, readouts, hypotheses,
-    sources. In a pipe each record is one line. What a name means: hepatalk explain NAME.
+    Kinds: cells, signals, nodes, genes, interactions, parameters, experiments, claims, observations, readouts,
+    hypotheses, sources. In a pipe each record is one line. What a name means: hepatalk explain NAME.
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS, "'hepatalk list --help'")
@@ -122,6 +122,15 @@ _COLUMNS: Mapping[str, Columns] = {
         "name": _text("name"),
         "genes": lambda r: _joined(r["genes"]) or r["family"] or "",
     },
+    "genes": {
+        "id": _text("id"),
+        "human": _text("human"),
+        "mouse": _text("mouse"),
+        "rat": _text("rat"),
+        "name": _text("name"),
+        "HGNC": _text("hgnc"),
+        "also called": _text("synonyms"),
+    },
     "interactions": {
         "id": _text("id"),
         "from": _text("source"),
@@ -159,7 +168,7 @@ _COLUMNS: Mapping[str, Columns] = {
         "id": _text("id"),
         "question": _text("question"),
         "default": _text("default"),
-        "instead": _text("alternatives"),
+        "switched on": _text("switched_on"),
     },
     "sources": {
         "id": _text("id"),
@@ -182,6 +191,7 @@ _EXAMPLE = {
     "cells": "LSEC",
     "signals": "HGF",
     "nodes": "HEP.MET",
+    "genes": "Met",
     "interactions": "HEP-HSC-23",
     "parameters": "hgf_half_life",
     "readouts": "liver_volume",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hepatalk.cli.console import background, note, print_json, say
+from hepatalk.cli.console import background, note, print_json, say, warn
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
         else f"running {name}; the first run compiles, for a minute ..."
     )
     finished, knowledge = background(lambda: _perform(name, asked))
+    for text in _advice(finished, knowledge):
+        warn(text)
     if out is not None:
         from hepatalk.cli.folder import write_run
 
@@ -118,14 +120,31 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     from hepatalk.cli.summary import print_summary
 
     print_summary(finished)
-    if finished.experiment.species != "rat":
-        say()
-        say(
-            f"not calibrated for the {finished.experiment.species}: these are the rat's numbers with other gene symbols"
-        )
     if out is not None:
         say()
         say(f"report: {out / 'report.html'}")
+
+
+def _advice(finished: Run, knowledge: Knowledge) -> list[str]:
+    """Return what a user should know beside the numbers, one line each, for the error stream."""
+    from hepatalk.experiments.statements import switched_on
+
+    said = []
+    species = finished.experiment.species
+    if species != "rat":
+        said.append(
+            f"species {species}: not calibrated; the rat's numbers run with the gene symbols of the {species} "
+            "(hepatalk list parameters --differs shows what differs)"
+        )
+    for name in finished.result.provenance.hypotheses:
+        record = knowledge.hypothesis[name]
+        runs = switched_on(knowledge, record)
+        many = len(record.alternatives)
+        if runs.startswith("nothing changes"):
+            said.append(f"hypothesis {name}: {runs}")
+        elif many > 1:
+            said.append(f"hypothesis {name}: of its {many} alternatives this one runs: {runs}")
+    return said
 
 
 def _kernels_are_compiled() -> bool:

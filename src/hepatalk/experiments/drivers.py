@@ -15,7 +15,7 @@ from hepatalk.experiments.run import Run
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.model.attribution import Push, decode, pushes
 
-__all__ = ["Driver", "drivers", "drivers_over_time"]
+__all__ = ["Driver", "Turn", "drivers", "drivers_over_time", "since_peak"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,6 +43,27 @@ class Driver:
     effect: float
     level: int
     via: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What changed between the highest value of a readout and a later time.
+
+    Attributes
+    ----------
+    peak_h, peak : float
+        When the readout was highest before that time, in h, and its value then.
+    drivers : tuple of Driver
+        The statements whose pushes changed most; ``effect`` is push now minus push then.
+    """
+
+    peak_h: float
+    peak: float
+    drivers: tuple[Driver, ...]
+
+
+#: A readout that is within this part of its highest value has not turned.
+_STILL_THERE = 0.01
 
 
 def drivers(
@@ -73,10 +94,61 @@ def drivers(
     ExperimentError
         For a time outside the run, or a readout that no process drives.
     """
+    return _ranked(_Moments(run, readout).at(at_h), limit, knowledge)
+
+
+def since_peak(
+    run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: Knowledge | None = None
+) -> Turn | None:
+    """Rank the statements whose push on a readout changed most since it was highest: what turned it down.
+
+    Health is no guide to what stops a rise, because what started it may still push when the rise is over. The push of
+    a moment that lies before is.
+
+    Parameters
+    ----------
+    run : Run
+    readout : str
+    at_h : float
+        Time in hours, within the run.
+    limit : int
+        How many to return.
+    knowledge : Knowledge, optional
+        Whose claims are shown; the shipped knowledge base when omitted.
+
+    Returns
+    -------
+    Turn or None
+        None while the readout is at its highest so far, or was never higher than at time zero, just after the injury.
+
+    Raises
+    ------
+    UnknownNameError, ExperimentError
+        As for `drivers`.
+    """
+    moments = _Moments(run, readout)
+    now = moments.at(at_h)
+    times, values = run.result.time_h, run.result.readout(readout)
+    before = np.flatnonzero(times <= at_h)
+    top = int(before[values[before].argmax()])
+    here, highest = run.result.at(readout, at_h), float(values[top])
+    if top == 0 or highest - here <= _STILL_THERE * abs(highest):
+        return None
+    then = moments.at(float(times[top]))
+    changed: dict[str, Push] = {}
+    for row in {**now, **then}:
+        late, early = now.get(row), then.get(row)
+        shown = late or early or Push()
+        effect = (late.effect if late else 0.0) - (early.effect if early else 0.0)
+        changed[row] = Push(effect, shown.level, shown.via)
+    return Turn(float(times[top]), highest, _ranked(changed, limit, knowledge))
+
+
+def _ranked(found: dict[str, Push], limit: int, knowledge: Knowledge | None) -> tuple[Driver, ...]:
+    """Return the strongest pushes with their claims."""
     facts = load() if knowledge is None else knowledge
-    found = _Moments(run, readout).at(at_h)
     claims = {i.id: i.claim for i in facts.interactions}
-    ranked = sorted(found.items(), key=lambda item: -abs(item[1].effect))
+    ranked = sorted(found.items(), key=lambda item: (-abs(item[1].effect), item[0]))
     out = [
         Driver(row, claims.get(row, f"term of {row}"), float(p.effect), p.level, p.via)
         for row, p in ranked

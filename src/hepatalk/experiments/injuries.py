@@ -11,7 +11,8 @@ neutralise S, q         ``free.S`` x (1 - q) at `at`, x 1 / (1 - q) at `until`
 supplement S, k         ``free.S`` x k at `at`, x 1 / k at `until`
 scale_demand k          ``body.demand`` x k at `at`, x 1 / k at `until`
 scale_inflow k          ``body.inflow`` x k at `at`, x 1 / k at `until`
-hold_portal_flow k      ``body.inflow`` = k at `at`, = what it was before at `until`
+hold_portal_flow k      ``body.inflow`` = k at `at`, = what it was before at `until`; ``body.inflow_answers`` = 0
+                        between, so that no response of inflow to lost function is added
 set_parameter P, v      P = v at `at`
 ======================  =====================================================================
 """
@@ -43,6 +44,7 @@ __all__ = ["changes_of"]
 _LIVER = "liver"
 _DEMAND = "body.demand"
 _INFLOW = "body.inflow"
+_ANSWERS = "body.inflow_answers"
 _HEALTHY_INFLOW = 1.0  # inflow is relative to the healthy animal
 
 
@@ -60,6 +62,7 @@ class _Action:
     value: float
     sets: bool
     label: str
+    holds: bool = False
 
 
 def changes_of(experiment: Experiment) -> tuple[Change, ...]:
@@ -111,7 +114,7 @@ def _action(index: int, item: ScheduleItem) -> _Action:
         case ScaleInflow(factor=factor):
             return _Action(index, item.at, item.until, _INFLOW, factor, False, f"all inflow x {factor:.4g}")
         case HoldPortalFlow(factor=factor):
-            return _Action(index, item.at, item.until, _INFLOW, factor, True, f"inflow held at {factor:.4g}")
+            return _Action(index, item.at, item.until, _INFLOW, factor, True, f"inflow held at {factor:.4g}", True)
         case SetParameter(parameter=parameter, value=value):
             return _Action(index, item.at, None, parameter, value, True, f"{parameter} set to {value:.6g}")
     raise TypeError(f"no change is known for {type(item).__name__}")
@@ -130,7 +133,14 @@ def _written_out(
         back = _value_before(action, same_target, experiment) if action.sets else 1.0 / action.value
         end = Change(action.until, kind, action.target, back, f"end of: {action.label}")
         entries.append((action.until, 0, action.index, end))
-    return entries
+    return entries + [(at_h, order, index, _answering(c)) for at_h, order, index, c in entries if action.holds]
+
+
+def _answering(change: Change) -> Change:
+    """Return what takes away the response of inflow when it is held, and gives it back when the holding ends."""
+    ends = change.label.startswith("end of: ")
+    label = "inflow answers to lost function again" if ends else "inflow does not answer to lost function"
+    return Change(change.at_h, "set_parameter", _ANSWERS, 1.0 if ends else 0.0, label)
 
 
 def _value_before(action: _Action, same_target: Iterable[_Action], experiment: Experiment) -> float:

@@ -16,8 +16,12 @@ from hepatalk.experiments.statements import (
     refers,
     statement_of,
     statements,
+    switched_on,
 )
+from hepatalk.experiments.topics import ExperimentName, experiment_page, quantity_groups, quantity_page
+from hepatalk.knowledge.findings import changes
 from hepatalk.knowledge.load import Knowledge
+from hepatalk.knowledge.quantities import Quantity
 from hepatalk.knowledge.records import (
     SPECIES,
     AccountAlternative,
@@ -41,8 +45,8 @@ __all__ = ["page", "squeezed"]
 
 
 def squeezed(name: str) -> str:
-    """Return a name without case, blanks and dashes: c-Met, C MET and cmet are one name."""
-    return re.sub(r"[\s_-]+", "", name.casefold())
+    """Return a name without case, blanks, dots and dashes: c-Met, C MET and cmet are one name."""
+    return re.sub(r"[\s_.-]+", "", name.casefold())
 
 
 def page(k: Knowledge, record: Any) -> Explanation:
@@ -58,6 +62,8 @@ def page(k: Knowledge, record: Any) -> Explanation:
         Gene: _gene_page,
         Family: _family_page,
         GlossaryEntry: _glossary_page,
+        Quantity: quantity_page,
+        ExperimentName: experiment_page,
     }
     if type(record) in pages:
         return pages[type(record)](k, record)
@@ -223,6 +229,7 @@ def _row_page(k: Knowledge, row: Interaction) -> Explanation:
     facts = [("from", ", ".join(row.source)), ("to", ", ".join(row.target))]
     facts += [(label, text) for label, text in (("signal", row.signal), ("receptor", row.receptor)) if text]
     facts += [("pathway", " > ".join(row.pathway))] if row.pathway else []
+    facts += [("read as", row.read_as)] if row.read_as else []
     sign = {"+": "furthers it (+)", "-": "holds it back (-)", "0": "no effect (0)", "?": "direction not stated"}[
         row.sign
     ]
@@ -279,7 +286,8 @@ def _strings(value: Any) -> Iterator[str]:
 def _hypothesis_page(k: Knowledge, h: Hypothesis) -> Explanation:
     facts = [("kind", "hypothesis"), ("question", h.question), ("default", h.default)]
     facts += [("alternative", text) for text in h.alternatives]
-    facts += [("note", h.note)] if h.note else []
+    facts += [("switched on", switched_on(k, h))]
+    facts += [("note", h.note)] if h.note and changes(k, h) else []
     switch = []
     if h.switch is not None:
         switch += [f"holds {row} at rest" for row in h.switch.silence]
@@ -291,11 +299,7 @@ def _hypothesis_page(k: Knowledge, h: Hypothesis) -> Explanation:
         for t in terms_of(r)
         if isinstance(r.account, AccountAlternative) and r.account.hypothesis == h.id
     ]
-    facts += (
-        [("switch it on with", f"hepatalk run phx70 --hypothesis {h.id}")]
-        if switch
-        else [("switch", "it changes nothing in this version")]
-    )
+    facts += [("switch it on with", f"hepatalk run phx70 --hypothesis {h.id}")] if switch else []
     said = (
         f"{d.id}: the review: {d.review_says} The literature: {d.literature_says} ({', '.join(d.sources)})"
         for d in k.disputes
@@ -405,12 +409,14 @@ def _readout_page(k: Knowledge, readout: Mapping[str, Any]) -> Explanation:
         if isinstance(t, Regulates) and t.target in targets
     ]
     facts += [("why it moved", f"hepatalk explain --run DIR --readout {readout['name']} --at '24 h'")] if driven else []
+    onward, rows = quantity_groups(k, str(readout["name"]))
     return Explanation(
         "readout",
         str(readout["name"]),
         str(readout["definition"]),
         tuple(facts),
-        (*group("What moves it", driven), *group("What acts there", acts)),
+        (*group("What moves it", driven), *group("What acts there", acts), *onward),
+        statements(k, rows),
     )
 
 

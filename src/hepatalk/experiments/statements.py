@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hepatalk.experiments.phrases import citation, term_phrase, terms_of
+from hepatalk.knowledge.findings import changes
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountNotRun,
     AccountOutcome,
     AccountTerms,
+    Hypothesis,
     Interaction,
     Regulates,
     Secretes,
@@ -32,6 +34,7 @@ __all__ = [
     "refers",
     "statement_of",
     "statements",
+    "switched_on",
 ]
 
 #: The source whose numbered references stand for primary papers.
@@ -224,3 +227,17 @@ def hypotheses_on(k: Knowledge, rows: Iterable[str]) -> list[Group]:
         "Hypotheses that touch it (switch on with --hypothesis)",
         (f"{h.id}: {h.question} Now: {h.default}" for h in k.hypotheses if wanted & set(h.rows)),
     )
+
+
+def switched_on(k: Knowledge, h: Hypothesis) -> str:
+    """Return which alternative runs when a hypothesis is switched on, or that nothing changes.
+
+    Parameters
+    ----------
+    k : Knowledge
+    h : Hypothesis
+    """
+    if not changes(k, h):
+        return f"nothing changes in this version.{f' {h.note}' if h.note else ''}"
+    number = (h.runs or 1) - 1
+    return h.alternatives[number] if number < len(h.alternatives) else "its terms run"

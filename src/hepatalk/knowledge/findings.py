@@ -15,6 +15,7 @@ from hepatalk.knowledge.records import (
     CellType,
     Death,
     Growth,
+    Hypothesis,
     Influx,
     Regulates,
     Secretes,
@@ -33,6 +34,7 @@ __all__ = [
     "PlacedTerm",
     "Role",
     "Severity",
+    "changes",
     "choices",
     "parameter_uses",
     "placed_terms",
@@ -139,6 +141,14 @@ def placed_terms(k: Knowledge) -> Iterator[PlacedTerm]:
     for record in k.hypotheses:
         for i, term in enumerate(record.switch.terms if record.switch else ()):
             yield PlacedTerm("hypotheses", record.id, f"switch.terms.{i}", term, record.id)
+
+
+def changes(k: Knowledge, hypothesis: Hypothesis) -> bool:
+    """Tell whether switching a hypothesis on changes anything: a row held, a term, a parameter."""
+    s = hypothesis.switch
+    if s is not None and (s.silence or s.parameters):
+        return True
+    return any(p.hypothesis == hypothesis.id for p in placed_terms(k))
 
 
 # ------------------------------------------------------------------------------------------------------ parameters

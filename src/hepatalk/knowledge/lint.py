@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hepatalk.knowledge import lint_actors, lint_evidence, lint_names, lint_numbers, lint_rows, lint_terms
+from hepatalk.knowledge import lint_actors, lint_evidence, lint_meaning, lint_names, lint_numbers, lint_rows, lint_terms
 from hepatalk.knowledge.findings import Check, Finding, Severity
 from hepatalk.knowledge.load import Knowledge
 
@@ -53,7 +53,9 @@ ALL_CHECKS: tuple[Check, ...] = (
     lint_rows.CheckDuplicateTerms(),
     lint_rows.CheckDoubleInfluence(),
     lint_rows.CheckDuplicateClaims(),
-    lint_rows.CheckSign(),
+    lint_meaning.CheckSignal(),
+    lint_meaning.CheckPathway(),
+    lint_meaning.CheckSign(),
     lint_actors.CheckActors(),
 )
 

@@ -8,23 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hepatalk.errors import KnowledgeError, shown
-from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
-from hepatalk.knowledge.lint_terms import division_states
+from hepatalk.knowledge.findings import Check, Finding, changes, choices, placed_terms
 from hepatalk.knowledge.load import Knowledge, _read_list
 from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountNotRun,
     AccountOutcome,
     AccountTerms,
-    CellProcess,
-    CellType,
-    Death,
-    Growth,
-    Influx,
-    Interaction,
     Regulates,
-    Timed,
-    Transition,
 )
 
 __all__ = [
@@ -36,7 +27,6 @@ __all__ = [
     "CheckOutcomesClaimed",
     "CheckRowsAccounted",
     "CheckRowsExist",
-    "CheckSign",
     "row_counts",
 ]
 
@@ -215,7 +205,7 @@ class CheckHypotheses(Check):
 
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return links that lead nowhere or one way only."""
-        hits = [*self._rows(k), *self._hypotheses(k), *self._disputes(k)]
+        hits = [*self._rows(k), *self._hypotheses(k), *self._disputes(k), *self._alternatives(k)]
         return [self.found(k, *hit) for hit in hits]
 
     @staticmethod
@@ -248,6 +238,25 @@ class CheckHypotheses(Check):
                 elif disputes[name].hypothesis != h.id:
                     advice = "the hypothesis names this dispute; correct one of the two"
                     yield "disputes", name, "hypothesis", disputes[name].hypothesis, repr(h.id), advice
+
+    @staticmethod
+    def _alternatives(k: Knowledge) -> Iterator[tuple[str, str, str, object, str, str]]:
+        """Of several alternatives one runs, and the record says which; of one that changes nothing none does."""
+        for h in k.hypotheses:
+            several = len(h.alternatives) > 1
+            if not changes(k, h):
+                if h.runs is not None:
+                    yield (
+                        "hypotheses",
+                        h.id,
+                        "runs",
+                        h.runs,
+                        "nothing",
+                        "switched on, it changes nothing; remove it",
+                    )
+            elif (h.runs is None and several) or (h.runs is not None and h.runs > len(h.alternatives)):
+                allowed = f"1 to {len(h.alternatives)}"
+                yield "hypotheses", h.id, "runs", h.runs, allowed, "say which alternative runs when it is switched on"
 
     @staticmethod
     def _disputes(k: Knowledge) -> Iterator[tuple[str, str, str, object, str, str]]:
@@ -336,65 +345,3 @@ class CheckDuplicateClaims(Check):
                     )
                 )
         return found
-
-
-@dataclass(frozen=True)
-class CheckSign(Check):
-    """The sign of a row agrees with what its terms do to the cells it names as target.
-
-    Only what is beyond doubt counts: terms on processes of those cells that add cells or mass (growth, influx, entry to
-    and passage of the cycle: +) or take them away (death, leaving the cycle: -). A row is named when it has such terms
-    and all of them go against its sign; nodes, signals and changes between resting states say nothing about growth.
-    """
-
-    id = "sign"
-    title = "Terms go in the direction of the row's sign"
-    severity = "warning"
-
-    def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
-        """Return the rows whose terms all go against their sign."""
-        valence = {f"process.{c.id}.{p.id}": v for c in k.cells for p, v in _valences(c)}
-        found = []
-        for r in k.interactions:
-            if r.sign not in ("+", "-") or not isinstance(r.account, AccountTerms | AccountAlternative):
-                continue
-            effects = self._effects(r, r.account, valence)
-            wanted = 1 if r.sign == "+" else -1
-            if effects and all(e == -wanted for e in effects.values()):
-                found.append(
-                    self.found(
-                        k,
-                        "interactions",
-                        r.id,
-                        "sign",
-                        r.sign,
-                        "'-', '0', '?'" if wanted > 0 else "'+', '0', '?'",
-                        f"its terms do the opposite ({'; '.join(effects)}); correct the sign or the term",
-                    )
-                )
-        return found
-
-    @staticmethod
-    def _effects(
-        r: Interaction, account: AccountTerms | AccountAlternative, valence: Mapping[str, int]
-    ) -> dict[str, int]:
-        effects = {}
-        for t in account.terms:
-            if isinstance(t, Regulates) and valence.get(t.target) and t.target.split(".")[1] in r.target:
-                effects[f"{t.by} {t.effect} {t.target}"] = valence[t.target] * (-1 if t.effect == "inhibits" else 1)
-        return effects
-
-
-def _valences(cell: CellType) -> Iterator[tuple[CellProcess, int]]:
-    """Yield each process with +1 where it adds cells or mass, -1 where it takes them away, 0 where that is open."""
-    cycle = division_states(cell)
-    for p in cell.processes:
-        match p:
-            case Growth() | Influx():
-                yield p, 1
-            case Death():
-                yield p, -1
-            case Timed():
-                yield p, 1 if p.state in cycle else 0
-            case Transition():
-                yield p, (p.to in cycle) - (p.origin in cycle and p.to not in cycle)

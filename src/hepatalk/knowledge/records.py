@@ -374,7 +374,11 @@ class Evidence(Record):
 
 
 class Interaction(Record):
-    """One statement about liver-cell crosstalk and what becomes of it in the model."""
+    """One statement about liver-cell crosstalk and what becomes of it in the model.
+
+    ``read_as`` says in one line through what the terms act where the statement's own signal or pathway is not among
+    what they name: it speaks of something that the model has not, or of a step that another row carries.
+    """
 
     id: RowId
     claim: str
@@ -384,6 +388,7 @@ class Interaction(Record):
     signal: str | None = None
     receptor: str | None = None
     pathway: tuple[str, ...] = ()
+    read_as: Annotated[str, Field(min_length=10)] | None = None
     target: tuple[str, ...]
     process: str
     sign: Literal["+", "-", "0", "?"]
@@ -417,7 +422,11 @@ class Switch(Record):
 
 
 class Hypothesis(Record):
-    """A disputed mechanism that users can switch on."""
+    """A disputed mechanism that users can switch on.
+
+    ``runs`` is the number, from 1, of the alternative that runs when it is switched on; it may be left out where there
+    is one. It stays out of a hypothesis that changes nothing.
+    """
 
     id: Name
     title: str
@@ -427,4 +436,5 @@ class Hypothesis(Record):
     rows: tuple[str, ...] = ()
     disputes: tuple[str, ...] = ()
     switch: Switch | None = None
+    runs: Whole | None = Field(default=None, ge=1)
     note: str | None = None

@@ -9,7 +9,8 @@ load             demand / capacity: metabolic demand on each unit of functional 
 function         capacity / demand; the share of function lost is 1 - function
 inflow           body.inflow x (1 + response): portal inflow, whatever the size of the liver. The response to the
                  share of function lost is inflow_fast x lost at once, and a slow part that approaches
-                 inflow_slow x lost with the time constant inflow_time (h)
+                 inflow_slow x lost with the time constant inflow_time (h). There is none while
+                 body.inflow_answers is 0: inflow is then held
 sinusoid_flow    q = inflow / LSECs of the zone: sinusoids are as many as their lining allows
 radius (zone)    q^b x gates: sinusoids distend as flow through them rises (b = distension_exponent)
 shear (zone)     q / radius^3: wall shear of Poiseuille flow, 4 mu q / (pi r^3)
@@ -121,7 +122,9 @@ def _inflow(c: Compiler) -> Slot:
     t.flux(slow, t.op(Law.PRODUCT, [lost], [pace, c.p("inflow_slow")]), 1.0)
     t.flux(slow, t.op(Law.PRODUCT, [slow], [pace]), -1.0)
     at_once = t.op(Law.PRODUCT, [lost], [c.p("inflow_fast")])
-    response = t.op(Law.LINEAR, [slow, at_once], [one, one, one])
+    # 1, and 0 while an intervention holds the inflow: whatever the liver asks for, the hand on the vessel decides.
+    answers = t.param("body.inflow_answers", 1.0)
+    response = t.op(Law.LINEAR, [slow, at_once], [one, answers, answers])
     return t.op(Law.PRODUCT, [response], [c.p("body.inflow")], name="inflow")
 
 

@@ -78,14 +78,16 @@ def shades(colour: str, n: int) -> tuple[str, ...]:
     return tuple(out)
 
 
-#: How near to division a state is, from 0; a state that is not listed stands beside the activated ones.
-_STATE_RANK = {"resting": 0, "quiescent": 0, "refractory": 2, "g1": 3, "s": 4, "g2m": 5}
+#: How far from rest a state is, in steps of lightness from 0; one that is not listed stands with the activated ones.
+#: A refractory cell is at rest, though not ready: in health a third of Kupffer cells are, and health is pale.
+_STATE_RANK = {"resting": 0, "quiescent": 0, "refractory": 1, "g1": 5, "s": 7, "g2m": 9}
+_ACTIVE_RANK, _STEPS = 3, 10
 
 
 def state_tints(colour: str, states: Sequence[str]) -> tuple[str, ...]:
     """Return the tint of each state of a cell type: the same step of lightness for the same state everywhere."""
-    ramp = shades(colour, 6)
-    return tuple(ramp[_STATE_RANK.get(state, 1)] for state in states)
+    ramp = shades(colour, _STEPS)
+    return tuple(ramp[_STATE_RANK.get(state, _ACTIVE_RANK)] for state in states)
 
 
 def root_hours(time_h: npt.ArrayLike) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.experiments.comparison import AnimalGroup, Study, matches_animals, rat_groups, rat_study, volume_error
-from hepatalk.experiments.drivers import Driver, drivers, drivers_over_time
+from hepatalk.experiments.drivers import Driver, Turn, drivers, drivers_over_time, since_peak
 from hepatalk.experiments.experiment import PartialHepatectomy
 from hepatalk.experiments.run import Run
 from hepatalk.knowledge.load import Knowledge, load
@@ -31,6 +31,8 @@ MOST_DIRECT, MOST_UPSTREAM = 7, 7
 LEAST_SHARE = 0.03
 #: How many statements of each moment are listed in a report.
 MOST_LISTED = 10
+#: Name of the moment at which a wave falls fastest.
+FALL = "steepest fall"
 #: When the driving statements are looked at: dense where much happens.
 _LOOKED_AT_H = (0.0, 1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0, 120.0, 168.0, 240.0, 336.0, 672.0, 2160.0, 8760.0)
 
@@ -104,6 +106,8 @@ class Drive:
     time_h: Floats
     rows: tuple[DriveRow, ...]
     moments: tuple[Moment, ...]
+    #: What changed between the peak and the steepest fall after it, where there is one.
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class View:
         """Return the states of a cell type as they are stacked: at rest first, dividing last."""
         prefix = f"state.{cell}."
         names = [n.removeprefix(prefix) for n in self.result.names if n.startswith(prefix)]
-        return tuple(sorted(names, key=lambda state: state not in ("resting", "quiescent")))
+        return tuple(sorted(names, key=lambda state: {"resting": 0, "quiescent": 0, "refractory": 1}.get(state, 2)))
 
 
 def view_of(run: Run, knowledge: Knowledge | None = None) -> View:
@@ -236,7 +240,7 @@ def _moments(result: Result, readout: str) -> list[tuple[str, float]]:
     if top > start:
         moments.append(("steepest rise", float(time_h[start + int(slope[start : top + 1].argmax())])))
     if readout.startswith("s_phase.") and top < len(values) - 1:
-        moments.append(("steepest fall", float(time_h[top + int(slope[top:].argmin())])))
+        moments.append((FALL, float(time_h[top + int(slope[top:].argmin())])))
     return [*moments, ("end of the run", float(time_h[-1]))]
 
 
@@ -259,4 +263,6 @@ def _drive(run: Run, readout: str, facts: Knowledge) -> Drive:
     effects = drivers_over_time(run, readout, [float(t) for t in times]) if shown else {}
     rows = tuple(DriveRow(d.row, d.claim, d.level, effects[d.row]) for d in shown if d.row in effects)
     listed = tuple(Moment(m.name, m.at_h, m.drivers[:MOST_LISTED]) for m in moments)
-    return Drive(readout, times, rows, listed)
+    falls = [m.at_h for m in moments if m.name == FALL]
+    turn = since_peak(run, readout, falls[0], MOST_LISTED, knowledge=facts) if falls else None
+    return Drive(readout, times, rows, listed, turn)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from urllib.parse import quote
 
+from hepatalk.experiments.statements import REVIEW
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
@@ -105,7 +106,23 @@ def _evidence(knowledge: Knowledge, item: Evidence) -> str:
     extra += [_LINKS[item.link]] if item.link else []
     extra += [text for text in (item.species, (item.assay or "").replace("_", " "), item.note) if text]
     details = f" <span class='muted'>({escape('; '.join(extra))})</span>" if extra else ""
-    return source_item(knowledge, item.source) + details
+    return source_item(knowledge, item.source) + details + _references(knowledge, item)
+
+
+def _references(knowledge: Knowledge, item: Evidence) -> str:
+    """Return the papers that the review's numbered references stand for, as far as that is known."""
+    if item.source != REVIEW or not item.refs:
+        return ""
+    known = {r.number: r for r in knowledge.references}
+    lines = []
+    for number in item.refs:
+        found = known.get(number)
+        for name in found.sources if found is not None else ():
+            link = _LINKS[found.link] if found is not None else ""
+            lines.append(f"[{number}] {source_item(knowledge, name)} <span class='muted'>({escape(link)})</span>")
+        if found is None or not found.sources:
+            lines.append(f"[{number}] <span class='muted'>which paper this is, is not known here</span>")
+    return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
 
 
 def _stance(knowledge: Knowledge, record: Interaction) -> str:

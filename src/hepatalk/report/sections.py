@@ -9,6 +9,7 @@ import numpy as np
 
 from hepatalk.experiments.comparison import AnimalGroup
 from hepatalk.experiments.drivers import Driver
+from hepatalk.experiments.marks import later_injuries, marks, peaks_after
 from hepatalk.plots.captions import READOUT_NAMES
 from hepatalk.plots.palette import CELL_COLOURS, CELL_NAMES, duration
 from hepatalk.plots.view import Drive, Moment, View
@@ -47,6 +48,7 @@ def key_readouts(view: View) -> str:
         ),
         "numbers",
     )
+    waves += "".join(_waves_after(view, start) for start in later_injuries(view.run))
     waves = waves if view.waves else "<p>No cell type has a wave of DNA synthesis.</p>"
     error = "" if view.error is None else f"<p>Volume, model against carbohydrate-fed rats: RMSE {view.error:.3f}.</p>"
     return (
@@ -56,14 +58,28 @@ def key_readouts(view: View) -> str:
     )
 
 
+def _waves_after(view: View, start_h: float) -> str:
+    """Return a table of the highest S phase of each cell type after a later injury."""
+    rows = [
+        (f"<b style='color:{CELL_COLOURS[p.cell]}'>{CELL_NAMES[p.cell]} ({p.cell})</b>", f"{100.0 * p.height:.1f}",
+         duration(p.at_h))
+        for p in peaks_after(view.run, start_h) if p.cell in CELL_COLOURS
+    ]  # fmt: skip
+    return _table(
+        ("Cell type", f"Highest after the injury at {duration(start_h)}, % in S phase", "Time"), rows, "numbers"
+    )
+
+
 def _beside(readout: str, times: Sequence[float], view: View, groups: Sequence[AnimalGroup]) -> str:
     """Return a table of a readout at some times, each with the group means of the same hour."""
-    end_h = float(view.result.time_h[-1])
     head = ["Time", "Model", *(f"Rats, {group.diet.lower()} (mean ± SD, n)" for group in groups)]
     rows = [
-        [duration(t), f"{view.result.at(readout, t):.3f}", *(_group_at(group, t) for group in groups)]
-        for t in times
-        if t <= end_h
+        [
+            duration(m.at_h) + (f" <span class='muted'>({m.note})</span>" if m.note else ""),
+            f"{view.result.at(readout, m.at_h):.3f}",
+            *(_group_at(group, m.at_h) for group in groups),
+        ]
+        for m in marks(view.run, times)
     ]
     return _table(head, rows, "numbers")
 
@@ -88,7 +104,17 @@ def why(view: View) -> str:
 def _drive(drive: Drive, view: View) -> str:
     name = READOUT_NAMES.get(drive.readout, drive.readout)
     moments = "".join(_moment(moment, view) for moment in drive.moments)
-    return f"<h3>{escape(name[0].upper() + name[1:])} <code>{escape(drive.readout)}</code></h3>{moments}"
+    turned = _turned(drive, view)
+    return f"<h3>{escape(name[0].upper() + name[1:])} <code>{escape(drive.readout)}</code></h3>{moments}{turned}"
+
+
+def _turned(drive: Drive, view: View) -> str:
+    """Return what changed between the peak and the steepest fall: what stopped it."""
+    if drive.turn is None or not drive.turn.drivers:
+        return ""
+    largest = max(abs(driver.effect) for driver in drive.turn.drivers)
+    lines = "".join(_driver(driver, largest, view, ("kept it up", "turned it down")) for driver in drive.turn.drivers)
+    return f"<h4>What changed from the peak ({duration(drive.turn.peak_h)}) to the steepest fall</h4>{lines}"
 
 
 def _moment(moment: Moment, view: View) -> str:
@@ -99,10 +125,11 @@ def _moment(moment: Moment, view: View) -> str:
     return heading + "".join(_driver(driver, largest, view) for driver in moment.drivers)
 
 
-def _driver(driver: Driver, largest: float, view: View) -> str:
+def _driver(driver: Driver, largest: float, view: View, verbs: tuple[str, str] = ("pushes", "brakes")) -> str:
     """Return one statement as a line that opens: sign, size, what it says; then its evidence and terms."""
     pushes = driver.effect > 0.0
-    verb, sign, kind = ("pushes", "▲", "push") if pushes else ("brakes", "▼", "brake")
+    sign, kind = ("▲", "push") if pushes else ("▼", "brake")
+    verb = verbs[0] if pushes else verbs[1]
     width = 100.0 * abs(driver.effect) / largest if largest > 0.0 else 0.0
     how = "directly" if driver.level == 1 else f"upstream, step {driver.level}"
     via = f" through <code>{escape(driver.via)}</code>" if driver.via else ""

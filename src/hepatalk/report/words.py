@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hepatalk.experiments.marks import later_injuries
 from hepatalk.plots.captions import READOUT_NAMES
 from hepatalk.plots.palette import CELL_NAMES, duration
 from hepatalk.plots.view import View
@@ -45,13 +46,18 @@ def _stayed(view: View) -> str:
 def _regrowth(view: View) -> list[str]:
     """Say how the volume went, by which cells, and what the flow did."""
     result, end_h = view.result, float(view.result.time_h[-1])
-    marks = [h for h in (24.0, 72.0, 168.0) if h < end_h]
+    injuries = later_injuries(view.run)
+    marks = [h for h in (24.0, 72.0, 168.0) if h < min((*injuries, end_h))]
     course = ", ".join(f"{result.at('liver_volume', h):.2f} at {duration(h)}" for h in marks)
     last = f"{result.at('liver_volume', end_h):.2f} at the end ({duration(end_h)})"
     said = [
         f"The liver volume is {result.at('liver_volume', 0.0):.2f} of the healthy volume just after time zero, "
         + (f"{course} and {last}." if course else f"and {last}.")
     ]
+    for injury_h in injuries:
+        before = float(result.time_h[result.time_h < injury_h][-1])
+        then, now = result.at("liver_volume", before), result.at("liver_volume", injury_h)
+        said.append(f"The injury at {duration(injury_h)} takes it from {then:.2f} to {now:.2f}.")
     waves = [wave for wave in view.waves if wave.peak > _NOTHING]
     if waves:
         size, at_h = waves[0].peak, waves[0].peak_h

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "load_result", "save_result"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "clear_leftovers", "load_result", "save_result"]
 
 #: Name and version of the format; the version grows when an older hepatalk could not read what a newer one wrote.
 FORMAT = "hepatalk result"
@@ -237,6 +237,24 @@ def _sweep(directory: Path) -> None:
     """Remove what killed saves left; the lock is held, so nobody is still writing there."""
     for leftover in directory.glob(f"{_STAGE_PREFIX}*"):
         shutil.rmtree(leftover)
+
+
+def clear_leftovers(directory: Path) -> int:
+    """Remove what killed saves left in a folder; return how many hidden folders went. A result is never touched.
+
+    Parameters
+    ----------
+    directory : Path
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read or written.
+    """
+    with _locked(directory, exclusive=True):
+        found = len(list(directory.glob(f"{_STAGE_PREFIX}*")))
+        _sweep(directory)
+    return found
 
 
 def _refuse_foreign(directory: Path) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.population.blame import largest_term, slot_in_words
 from hepatalk.engines.population.jacobian import Sparsity, sparsity_of
 from hepatalk.engines.population.kernels import GradientTables, derivative, evaluate, jacobian
 from hepatalk.errors import EngineError, nearest
@@ -344,23 +345,9 @@ class PopulationEngine:
         if low[j] < -NEGATIVE_LIMIT * self.atol:
             i = int(course[:, j].argmin())
             raise EngineError(
-                f"state {system.model.state_names[j]!r} is negative ({low[j]:.3g}) at {grid[i]:g} h; "
-                f"largest term: {self._largest_term(system, course[i], j)}; tighten rtol or check the parameters set"
+                f"state {system.model.state_names[j]!r} is negative ({low[j]:.3g}) at {grid[i]:g} h; largest term: "
+                f"{largest_term(system.model, system.values(course[i]), j)}; tighten rtol or check the parameters set"
             )
-
-    def _largest_term(self, system: System, y: Floats, state: int) -> str:
-        """Name the flux that moves a state most."""
-        m = system.model
-        values = system.values(y)
-        f0, f1 = m.flux_start[state], m.flux_start[state + 1]
-        if f0 == f1:
-            return "none"
-        f = f0 + int(np.abs(m.coefficient[f0:f1] * values[m.flux[f0:f1]]).argmax())
-        slot = int(m.flux[f])
-        if slot < m.n_states:
-            return m.state_names[slot]
-        k = slot - m.n_states
-        return m.slot_names[k] or (", ".join(m.rows[k]) or f"operation {k}")
 
     def _blame(self, system: System, y: Floats) -> str:
         """Name the state that moves fastest, or the first operation that is not finite."""
@@ -369,9 +356,7 @@ class PopulationEngine:
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             k = int(bad[0])
-            op = k - m.n_states
-            name = m.state_names[k] if op < 0 else m.slot_names[op] or f"operation {op}"
-            return f"first at {name!r}"
+            return f"first at {slot_in_words(m, k)}"
         yp = np.empty(m.n_states)
         derivative(yp, values, m.flux_start, m.flux, m.coefficient)
         j = int(np.abs(yp).argmax())

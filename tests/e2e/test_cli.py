@@ -232,7 +232,7 @@ def test_report_writes_the_report_again(saved: Path, tmp_path: Path) -> None:
 def test_doctor_finds_this_installation_sound(tmp_path: Path) -> None:
     said = hepatalk("doctor", cwd=tmp_path).stdout
     assert said.rstrip().endswith("all is well")
-    assert said.count(" ok ") == 11 and "LSODA" in said
+    assert said.count(" ok ") == 12 and "LSODA" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hepatalk.experiments.drivers import Driver
+    from hepatalk.experiments.drivers import Driver, Turn
     from hepatalk.experiments.explain import Explanation, Paper, Statement
 
 __all__ = ["register"]
@@ -209,16 +209,20 @@ def _explain_run(directory: Path, readout: str, at: str, limit: int, json: bool)
     _print_drivers("push", found)
     say()
     if turn is not None:
-        what = f"What changed since the highest value, {turn.peak:.4g} at {turn.peak_h:g} h"
-        say(f"{what}: a minus turned it down" if turn.drivers else f"{what}: no statement pushes otherwise now")
-        say()
-        if turn.drivers:
-            _print_drivers("change", turn.drivers)
-            say()
+        _print_turn(turn)
     if turn is not None and turn.drivers:
         say("change: push now minus push at the time of the highest value (- turned it down, + kept it up).")
     say("push: change of the logarithm of the driving rates against health (+ raises the readout, - holds it back).")
     say("level: 1 acts on the process itself, 2 and more upstream. hepatalk explain STATEMENT tells who says so.")
+
+
+def _print_turn(turn: Turn) -> None:
+    what = f"What changed since the highest value, {turn.peak:.4g} at {turn.peak_h:g} h"
+    say(f"{what}: a minus turned it down" if turn.drivers else f"{what}: no statement pushes otherwise now")
+    say()
+    if turn.drivers:
+        _print_drivers("change", turn.drivers)
+        say()
 
 
 def _print_drivers(what: str, found: Sequence[Driver]) -> None:

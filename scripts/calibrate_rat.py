@@ -41,6 +41,7 @@ FITTED = (
     "half_tgfb",
     "power_growth",
     "gain_mitogen",
+    "gain_mitogen_cycle",
     "gain_vegf",
     "half_oxygen",
     "gain_release",

@@ -14,7 +14,7 @@ from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden
 from hepatalk.experiments.injuries import changes_of
-from hepatalk.experiments.knockouts import knockout_changes
+from hepatalk.experiments.knockouts import gene_shares, knockout_changes
 from hepatalk.experiments.readouts import first_waves, measure, readouts_of
 from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
@@ -176,8 +176,10 @@ def perform(  # noqa: PLR0913 - as for run
         raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
     model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=overrides, silenced=silenced)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
-    changes = (*from_start, *changes_of(posed))
-    _check_targets(model, changes)
+    asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
+    changes = (*from_start, *(c for c in asked if c.at_h >= 0.0))
+    early = tuple(c for c in asked if c.at_h < 0.0)
+    _check_targets(model, (*early, *changes))
     available = [*readouts_of(model), "survived"]
     for wanted in posed.readouts:
         if wanted not in available:
@@ -187,7 +189,9 @@ def perform(  # noqa: PLR0913 - as for run
     start = None
     if posed.germline and lead_in:
         start = germline_state(solver, model, lead_in, posed.knockouts)
-        lead_in = tuple(replace(c, at_h=-GERMLINE_LEAD_H) for c in lead_in)
+        first = min((c.at_h for c in early), default=0.0)
+        lead_in = tuple(replace(c, at_h=first - GERMLINE_LEAD_H) for c in lead_in)
+    lead_in = tuple(sorted((*lead_in, *early), key=lambda c: c.at_h))
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.
     fine = np.union1d(times, np.arange(0.0, min(posed.end_h, HOURLY_TO_H) + 0.5))
@@ -260,7 +264,14 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
             if change.target.startswith("free.") and change.target not in model.param_index:
                 signals = [n.removeprefix("free.") for n in model.param_names if n.startswith("free.")]
                 raise unknown("signal", change.target.removeprefix("free."), signals, "see 'hepatalk list signals'")
+            if change.target.startswith("supply.") and change.target not in model.param_index:
+                signals = [n.removeprefix("supply.") for n in model.param_names if n.startswith("supply.")]
+                raise unknown("signal", change.target.removeprefix("supply."), signals, "see 'hepatalk list signals'")
             model.position(change.target)
+        elif change.action == "kill":
+            cells = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
+            if change.target.partition("@")[0] not in cells:
+                raise unknown("cell", change.target, cells, "hepatalk list cells")
 
 
 def _result(

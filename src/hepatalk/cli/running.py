@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hepatalk.cli.console import background, note, print_json, say, warn
+from hepatalk.cli.asking import assignments, items
+from hepatalk.cli.console import background, note, print_json, say, table, warn
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
@@ -62,6 +62,25 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hypothesis: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Alternative to switch on; repeatable.")
     ] = None,
+    injury: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME KEY=VALUE ...'", help="Injury to add, such as 'duct_injury fraction=0.7'; repeatable."
+        ),
+    ] = None,
+    intervene: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME KEY=VALUE ...'",
+            help="Intervention to add, such as 'deplete cell=KC fraction=0.9 at=48h'; repeatable.",
+        ),
+    ] = None,
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="With the name phx: find the smallest remnant that is survived.")
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option(metavar="F", help="With --bisect: how near, as a fraction of the liver.")
+    ] = 0.01,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")
     ] = None,
@@ -73,10 +92,29 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hepatalk run phx70
     hepatalk run phx70 --knockout Il6 --out results/il6
     hepatalk run phx70 --set hgf_half_life=0.1 --json
+    hepatalk run phx70 --intervene 'deplete cell=KC fraction=0.9 at=-48h'
+    hepatalk run phx --bisect
     """  # noqa: D301 - \b keeps the lines of the example apart
     asked = _Asked(
-        species, engine, days, every, seed, tuple(knockout or ()), tuple(hypothesis or ()), _assignments(set_ or [])
+        species,
+        engine,
+        days,
+        every,
+        seed,
+        tuple(knockout or ()),
+        tuple(hypothesis or ()),
+        assignments(set_ or []),
+        items(injury or (), intervene or ()),
     )
+    if bisect:
+        if name != "phx" or out is not None:
+            what = f"the experiment {shown(name)}" if name != "phx" else "--out"
+            raise ExperimentError(
+                f"--bisect with {what}; allowed: 'hepatalk run phx --bisect', with --json if wanted; leave it out"
+            )
+        _refuse_early("phx50", asked)
+        _bisect(asked, tolerance, json)
+        return
     _refuse_early(name, asked)
     _run(name, asked, out, json)
 
@@ -93,6 +131,7 @@ class _Asked:
     knockouts: tuple[str, ...]
     hypotheses: tuple[str, ...]
     values: dict[str, float]
+    items: tuple[dict[str, object], ...] = ()
 
 
 def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
@@ -157,33 +196,15 @@ def _no_engine(engine: str) -> Exception:
     return unknown("engine", engine, _ENGINES, "'hepatalk run --help'")
 
 
-def _assignments(texts: list[str]) -> dict[str, float]:
-    """Return the parameters of ``--set PARAM=VALUE``."""
-    values: dict[str, float] = {}
-    for text in texts:
-        name, equals, number = text.partition("=")
-        allowed = "allowed: PARAM=VALUE with a finite number; write, for example, --set hgf_half_life=0.1"
-        try:
-            value = float(number)
-        except ValueError:
-            value = math.nan
-        if not (name.strip() and equals and math.isfinite(value)):
-            raise ExperimentError(f"--set {shown(text)}; {allowed}")
-        if name.strip() in values:
-            raise ExperimentError(f"--set names {shown(name.strip())} twice; allowed: each parameter once; remove one")
-        values[name.strip()] = value
-    return values
-
-
 def _refuse_early(name: str, asked: _Asked) -> None:
     """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds."""
-    from hepatalk.experiments.experiment import load_experiment, overridden
+    from hepatalk.experiments.experiment import load_experiment, overridden, with_items
 
     if asked.species is not None and asked.species not in _SPECIES:
         raise unknown("species", asked.species, _SPECIES, "'hepatalk run --help'")
     if asked.engine not in _ENGINES:
         raise _no_engine(asked.engine)
-    overridden(
+    posed = overridden(
         load_experiment(name),
         species=asked.species,
         days=asked.days,
@@ -192,6 +213,7 @@ def _refuse_early(name: str, asked: _Asked) -> None:
         hypotheses=asked.hypotheses,
         parameters=asked.values,
     )
+    with_items(posed, asked.items, "command line")
 
 
 def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
@@ -209,6 +231,43 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
         knockouts=asked.knockouts,
         set=asked.values,
         hypotheses=asked.hypotheses,
+        items=asked.items,
         knowledge=knowledge,
     )
     return finished, knowledge
+
+
+def _bisect(asked: _Asked, tolerance: float, json: bool) -> None:
+    """Find the smallest remnant that is survived, and print it with the trials made."""
+    from hepatalk.experiments.bisection import smallest_remnant
+    from hepatalk.knowledge.load import load
+
+    note("looking for the smallest remnant that is survived ...")
+    found = background(
+        lambda: smallest_remnant(
+            tolerance=tolerance,
+            species=cast("Species | None", asked.species),
+            days=asked.days,
+            knockouts=asked.knockouts,
+            set=asked.values,
+            hypotheses=asked.hypotheses,
+            items=asked.items,
+            knowledge=load(),
+            progress=lambda done: note(f"{done:.0%}"),
+        )
+    )
+    if json:
+        print_json(found.to_json())
+        return
+    rows = [(f"{t.fraction:.0%}", "-" if t.died_at_h is None else f"{t.died_at_h:.1f}") for t in found.trials]
+    table(("removed", "dies at [h]"), rows, right=("dies at [h]",))
+    say()
+    if found.survived is None:
+        say(f"no remnant is survived: removing {found.lethal:.0%} kills within {found.days:g} d")
+    elif found.lethal is None:
+        say(f"every remnant is survived for {found.days:g} d, down to {1.0 - found.survived:.0%} of the liver")
+    else:
+        say(
+            f"smallest survivable remnant: {1.0 - found.survived:.0%} of the liver "
+            f"(removing {found.survived:.0%} is survived for {found.days:g} d, {found.lethal:.0%} is not)"
+        )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import ExperimentError, unknown
-from hepatalk.experiments.experiment import Experiment, load_experiment, overridden
+from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
 from hepatalk.experiments.readouts import first_waves, measure, readouts_of
@@ -70,6 +70,7 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
     knockouts: Sequence[str] = (),
     set: Mapping[str, float] | None = None,
     hypotheses: Sequence[str] = (),
+    items: Sequence[Mapping[str, object]] = (),
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -94,6 +95,8 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         Parameter values, by id.
     hypotheses : sequence of str
         Alternatives to switch on.
+    items : sequence of mapping
+        Injuries and interventions added to the schedule, as a file has them.
     knowledge : Knowledge, optional
         The shipped knowledge base when omitted.
     progress : callable, optional
@@ -118,6 +121,7 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         knockouts=knockouts,
         set=set,
         hypotheses=hypotheses,
+        items=items,
         knowledge=knowledge,
         progress=progress,
     ).result
@@ -134,6 +138,7 @@ def perform(  # noqa: PLR0913 - as for run
     knockouts: Sequence[str] = (),
     set: Mapping[str, float] | None = None,
     hypotheses: Sequence[str] = (),
+    items: Sequence[Mapping[str, object]] = (),
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
     silenced: Sequence[str] = (),
@@ -142,7 +147,7 @@ def perform(  # noqa: PLR0913 - as for run
 
     Parameters
     ----------
-    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, knowledge, progress
+    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, items, knowledge, progress
         As for `run`.
     silenced : sequence of str
         Rows whose influence is held at rest: what a statement does to an experiment.
@@ -168,6 +173,7 @@ def perform(  # noqa: PLR0913 - as for run
         hypotheses=tuple(hypotheses),
         parameters=dict(set or {}),
     )
+    posed = with_items(posed, items, "added to the schedule")
     facts = load() if knowledge is None else knowledge
     # What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
     conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}

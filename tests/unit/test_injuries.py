@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hepatalk.experiments.experiment import Experiment, load_experiment, parse_experiment
 from hepatalk.experiments.injuries import DIVISION_RATES, changes_of
+from hepatalk.experiments.items import KINDS
 from hepatalk.experiments.knockouts import gene_shares
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.model.compiled import CompiledModel
@@ -119,6 +121,12 @@ def test_every_cell_type_can_be_kept_from_dividing(model: CompiledModel) -> None
     dividing = {cell for cell in dividing if f"{cell}.s" in model.groups}
     assert set(DIVISION_RATES) >= dividing & {"HEP", "LSEC", "HSC", "KC", "BEC"}
     assert all(model.position(rate) >= 0 for rate in DIVISION_RATES.values())
+
+
+def test_the_docs_name_every_injury_and_intervention(repository: Path) -> None:
+    text = (repository / "docs" / "experiments.md").read_text(encoding="utf-8")
+    missing = [name for kinds in KINDS.values() for name in kinds if f"`{name}`" not in text]
+    assert missing == []
 
 
 # --- repeats and reversals

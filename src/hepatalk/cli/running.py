@@ -24,67 +24,69 @@ _SPECIES = ("rat", "mouse", "human")
 _ENGINES = ("population",)
 
 
+_Texts = list[str] | None
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE", help="sham, phx1 to phx99, a name of 'hepatalk list experiments', or a YAML file."
+    ),
+]
+_Animal = Annotated[
+    str | None, typer.Option(metavar="|".join(_SPECIES), help="The animal.  [default: the experiment's, which is rat]")
+]
+_Engine = Annotated[str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")]
+_Days = Annotated[
+    float | None, typer.Option(metavar="D", help="Length in days.  [default: the experiment's, which is 14]")
+]
+_Every = Annotated[
+    float | None, typer.Option(metavar="H", help="Output step in hours.  [default: hourly to 28 d, then daily]")
+]
+_Seed = Annotated[int, typer.Option(metavar="N", help="Kept with the result; this engine draws no random numbers.")]
+_Knockout = Annotated[
+    _Texts, typer.Option(metavar="GENE[@CELL]", help="Gene to knock out a week before time zero; repeatable.")
+]
+_Set = Annotated[_Texts, typer.Option("--set", metavar="PARAM=VALUE", help="Parameter to change; repeatable.")]
+_Hypothesis = Annotated[_Texts, typer.Option(metavar="ID", help="Alternative to switch on; repeatable.")]
+_Injury = Annotated[
+    _Texts,
+    typer.Option(metavar="'NAME KEY=VALUE ...'", help="Injury to add, such as 'duct_injury fraction=0.7'; repeatable."),
+]
+_Intervene = Annotated[
+    _Texts,
+    typer.Option(
+        metavar="'NAME KEY=VALUE ...'",
+        help="Intervention to add, such as 'deplete cell=KC fraction=0.9 at=48h'; repeatable.",
+    ),
+]
+_Bisect = Annotated[
+    bool, typer.Option("--bisect", help="With the name phx: find the smallest remnant that is survived.")
+]
+_Tolerance = Annotated[float, typer.Option(metavar="F", help="With --bisect: how near, as a fraction of the liver.")]
+_Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("run", short_help="Run an experiment: hepatalk run phx70 --out results/phx70")(run)
 
 
 def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|FILE", help="sham, phx1 to phx99, a name of 'hepatalk list experiments', or a YAML file."
-        ),
-    ],
-    species: Annotated[
-        str | None,
-        typer.Option(metavar="|".join(_SPECIES), help="The animal.  [default: the experiment's, which is rat]"),
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")
-    ] = "population",
-    days: Annotated[
-        float | None, typer.Option(metavar="D", help="Length in days.  [default: the experiment's, which is 14]")
-    ] = None,
-    every: Annotated[
-        float | None, typer.Option(metavar="H", help="Output step in hours.  [default: hourly to 28 d, then daily]")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Kept with the result; this engine draws no random numbers.")
-    ] = 0,
-    knockout: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GENE[@CELL]", help="Gene to knock out a week before time zero; repeatable."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PARAM=VALUE", help="Parameter to change; repeatable.")
-    ] = None,
-    hypothesis: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Alternative to switch on; repeatable.")
-    ] = None,
-    injury: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'NAME KEY=VALUE ...'", help="Injury to add, such as 'duct_injury fraction=0.7'; repeatable."
-        ),
-    ] = None,
-    intervene: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'NAME KEY=VALUE ...'",
-            help="Intervention to add, such as 'deplete cell=KC fraction=0.9 at=48h'; repeatable.",
-        ),
-    ] = None,
-    bisect: Annotated[
-        bool, typer.Option("--bisect", help="With the name phx: find the smallest remnant that is survived.")
-    ] = False,
-    tolerance: Annotated[
-        float, typer.Option(metavar="F", help="With --bisect: how near, as a fraction of the liver.")
-    ] = 0.01,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
+    name: _Name,
+    species: _Animal = None,
+    engine: _Engine = "population",
+    days: _Days = None,
+    every: _Every = None,
+    seed: _Seed = 0,
+    knockout: _Knockout = None,
+    set_: _Set = None,
+    hypothesis: _Hypothesis = None,
+    injury: _Injury = None,
+    intervene: _Intervene = None,
+    bisect: _Bisect = False,
+    tolerance: _Tolerance = 0.01,
+    out: _Out = None,
+    json: _Json = False,
 ) -> None:
     """Run a virtual experiment, print a short table, and with --out leave a report.
 
@@ -107,11 +109,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         items(injury or (), intervene or ()),
     )
     if bisect:
-        if name != "phx" or out is not None:
-            what = f"the experiment {shown(name)}" if name != "phx" else "--out"
-            raise ExperimentError(
-                f"--bisect with {what}; allowed: 'hepatalk run phx --bisect', with --json if wanted; leave it out"
-            )
+        _refuse_to_bisect(name, out)
         _refuse_early("phx50", asked)
         _bisect(asked, tolerance, json)
         return
@@ -235,6 +233,14 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
         knowledge=knowledge,
     )
     return finished, knowledge
+
+
+def _refuse_to_bisect(name: str, out: Path | None) -> None:
+    if name != "phx" or out is not None:
+        what = f"the experiment {shown(name)}" if name != "phx" else "--out"
+        raise ExperimentError(
+            f"--bisect with {what}; allowed: 'hepatalk run phx --bisect', with --json if wanted; leave it out"
+        )
 
 
 def _bisect(asked: _Asked, tolerance: float, json: bool) -> None:

@@ -190,14 +190,8 @@ def perform(  # noqa: PLR0913 - as for run
     for wanted in posed.readouts:
         if wanted not in available:
             raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
-    lead_in = knockout_changes(facts, model, posed.knockouts)
     solver = PopulationEngine()
-    start = None
-    if posed.germline and lead_in:
-        start = germline_state(solver, model, lead_in, posed.knockouts)
-        first = min((c.at_h for c in early), default=0.0)
-        lead_in = tuple(replace(c, at_h=first - GERMLINE_LEAD_H) for c in lead_in)
-    lead_in = tuple(sorted((*lead_in, *early), key=lambda c: c.at_h))
+    lead_in, start = _before_zero(solver, facts, model, posed, early)
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.
     fine = np.union1d(times, np.arange(0.0, min(posed.end_h, HOURLY_TO_H) + 0.5))
@@ -208,6 +202,21 @@ def perform(  # noqa: PLR0913 - as for run
     course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
     name = _name_of(experiment)
     return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
+
+
+def _before_zero(
+    solver: PopulationEngine, facts: Knowledge, model: CompiledModel, posed: Experiment, early: Sequence[Change]
+) -> tuple[tuple[Change, ...], Floats | None]:
+    """Return what happens before time zero, in order, and the state that it begins from if that is not the healthy one.
+
+    Germline losses are there before everything else.
+    """
+    losses, start = knockout_changes(facts, model, posed.knockouts), None
+    if posed.germline and losses:
+        start = germline_state(solver, model, losses, posed.knockouts)
+        first = min((c.at_h for c in early), default=0.0)
+        losses = tuple(replace(c, at_h=first - GERMLINE_LEAD_H) for c in losses)
+    return tuple(sorted((*losses, *early), key=lambda c: c.at_h)), start
 
 
 def germline_state(

@@ -22,7 +22,8 @@ import roadrunner  # type: ignore[import-untyped]
 sys.path.insert(0, str(Path(__file__).parent))
 from sbml_writer import write_sbml  # type: ignore[import-not-found]
 
-from hepatalk.engines.population.engine import PopulationEngine, relabelled
+from hepatalk.engines.population.changes import relabelled
+from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.engines.population.kernels import evaluate_many
 from hepatalk.knowledge.load import load
 from hepatalk.model.compiled import CompiledModel

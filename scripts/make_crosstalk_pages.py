@@ -36,6 +36,7 @@ TITLES = {
     "KC-LSEC": "Kupffer cells and sinusoidal endothelium",
     "LSEC-BEC": "Sinusoidal endothelium and cholangiocytes",
     "LSEC-HSC": "Sinusoidal endothelium and stellate cells",
+    "DMG": "Damage that is not loss: dead tissue, and bile that does not flow",
     "PHY": "Physiology that the review takes for granted",
     "TD-HEP-BEC": "Changing identity: hepatocytes and cholangiocytes",
     "TD-HSC-BEC": "Changing identity: stellate cells",

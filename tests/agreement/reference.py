@@ -296,6 +296,7 @@ class Reference:
         for cell in self.knowledge.cells:
             for z in cell.zones:
                 self._cells(m, d, cell, z)
+        self._dead(m, d)
         self._failure(m, d)
         unknown = set(m.runtime) - m.asked
         if unknown:
@@ -422,6 +423,10 @@ class Reference:
                 if signal.id in self.stored:
                     rest[f"store.{signal.id}@{z}"] = self.number(signal.store or "") * level
                     tissue.add(f"store.{signal.id}@{z}")
+        for z in ZONES:
+            rest[f"dead.necrotic@{z}"], rest[f"dead.apoptotic@{z}"] = self._healthy_dead(z), 0.0
+            tissue |= {f"dead.necrotic@{z}", f"dead.apoptotic@{z}"}
+        rest["bile_return"] = 1.0
         rest["inflow_response"] = 0.0
         load = 1.0
         shortfall = hill(load, 1 / self.number("critical_function"), FAILURE_POWER)
@@ -430,6 +435,12 @@ class Reference:
             for z in self.knowledge.cell[node.cell].zones:
                 rest[f"node.{node.cell}.{node.id}@{z}"] = 0.0
         return rest, tissue
+
+    def _healthy_dead(self, z: int) -> float:
+        """Return the volume of necrotic cells at which their clearance keeps up with healthy necrosis."""
+        hep = self.knowledge.cell["HEP"]
+        necrosis = sum(self.number(p.rate) for p in hep.processes if p.kind == "death" and p.manner == "necrosis")
+        return necrosis * self.number(hep.volume_share) * self.zone_share("HEP", z) / self.number("dead_cell_clearance")
 
     def _supply(self, signal: Any, z: int) -> float:
         """Return the healthy supply of a zone, x the mean of the zones: by profile, 0 where nothing can release it."""
@@ -551,6 +562,13 @@ class Reference:
         answer = m["inflow_response"] + m.now("inflow_fast") * (1 - q["function"])
         response = 1 + m.now("body.inflow_answers", 1.0) * answer
         q["inflow"] = m.now("body.inflow") * response
+        flow, other_way, limit = (
+            m.now("body.bile_flow"),
+            self.number("bile_detox_share"),
+            self.number("bile_pressure_limit"),
+        )
+        q["bile_clearance"] = q["capacity"] * (other_way + (1 - other_way) * flow)
+        q["bile_pressure"] = limit / (1 + (limit - 1) * flow)
         q["KC.total"] = sum(m[f"KC.count@{z}"] for z in ZONES)
         for z in ZONES:
             self._sinusoids(m, q, z)
@@ -577,7 +595,10 @@ class Reference:
             if z in cell.zones:
                 size = m[f"{cell.id}.mass@{z}"] if cell.has_mass else m[f"{cell.id}.count@{z}"]
                 cells += m.now(cell.volume_share) * size
-        q[f"volume@{z}"] = cells + lumen
+        dead = m[f"dead.necrotic@{z}"] + m[f"dead.apoptotic@{z}"]
+        q[f"volume@{z}"] = cells + lumen + dead - self._healthy_dead(z)
+        q[f"necrotic_area@{z}"] = m[f"dead.necrotic@{z}"] / max(q[f"volume@{z}"], FLOOR)
+        q[f"dead_area@{z}"] = dead / max(q[f"volume@{z}"], FLOOR)
         vessels = lining / max(mass, FLOOR) * self.zone_share("HEP", z) / part
         # Supply against Michaelis-Menten use, 1 x profile in health.
         scale = 1 + self.number("oxygen_extraction")
@@ -591,6 +612,22 @@ class Reference:
         aim = m.now("inflow_slow") * (1 - m.physics["function"])
         d["inflow_response"] = (aim - m["inflow_response"]) / self.number("inflow_time")
 
+    def _dead(self, m: Moment, d: dict[str, float]) -> None:
+        """Necrosis adds to the dead, Kupffer cells and others clear them; bile that reaches the gut comes back."""
+        hep = self.knowledge.cell["HEP"]
+        other = self.number("dead_cell_other_share")
+        for z in ZONES:
+            clearance = m.now("dead_cell_clearance") * (other + (1 - other) * m.physics[f"density.KC@{z}"])
+            necrosis = 0.0
+            for p in hep.processes:
+                if p.kind == "death" and p.manner == "necrosis":
+                    necrosis += m.now(p.rate) * self._gates(m, z, f"process.HEP.{p.id}")
+            died = necrosis * m.now(hep.volume_share) * m[f"HEP.mass@{z}"]
+            d[f"dead.necrotic@{z}"] = died - clearance * m[f"dead.necrotic@{z}"]
+            d[f"dead.apoptotic@{z}"] = -clearance * m[f"dead.apoptotic@{z}"]
+        aim = m.now("body.bile_flow") * m.now("body.bile_return")
+        d["bile_return"] = (aim - m["bile_return"]) / self.number("bile_transit")
+
     def _failure(self, m: Moment, d: dict[str, float]) -> None:
         """What a failing liver leaves in the body."""
         shortfall = hill(m.physics["load"], 1 / self.number("critical_function"), FAILURE_POWER)
@@ -601,9 +638,13 @@ class Reference:
     def _body_signal(self, m: Moment, d: dict[str, float], signal: Any) -> None:
         """Blood-borne: in with the inflow, out by what clears it. Influences on it are read in the middle zone."""
         name, k = f"signal.{signal.id}", m.now(f"clearance.{signal.id}", self._clearance(signal))
-        remover = {"volume": "volume", "HEP": "capacity", "KC": "KC.total"}.get(signal.cleared_by)
+        removers = {"volume": "volume", "HEP": "capacity", "bile": "bile_clearance", "KC": "KC.total"}
+        remover = removers.get(signal.cleared_by)
         supply = m.physics["inflow"] * self._gates(m, 2, f"secretion.{signal.id}")
         supply *= m.now(f"activity.{name}@blood", 1.0)
+        if signal.cleared_by == "bile":
+            made = self.number("bile_synthesis_share")
+            supply *= made + (1 - made) * m["bile_return"]
         removal = m[name] * self._gates(m, 2, f"clearance.{signal.id}")
         if remover is not None:
             removal *= m.physics[remover]

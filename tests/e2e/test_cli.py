@@ -54,6 +54,25 @@ def test_run_json_is_one_object_with_the_agreed_keys_and_writes_nothing(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_run_an_injury_of_the_catalogue_with_an_intervention_of_the_command_line(tmp_path: Path) -> None:
+    more = ("--days", "2", "--every", "24", "--intervene", "deplete cell=KC fraction=0.9 at=-24h")
+    plain = json.loads(hepatalk("run", "bdl", "--json", "--days", "2", "--every", "24", cwd=tmp_path).stdout)
+    found = json.loads(hepatalk("run", "bdl", "--json", *more, cwd=tmp_path).stdout)
+    assert found["readouts"]["signal.BA"][-1] > 2.0
+    assert found["readouts"]["count.KC"][0] < 0.2 < plain["readouts"]["count.KC"][0]
+
+
+def test_run_phx_bisect_finds_the_edge_of_survival(tmp_path: Path) -> None:
+    found = json.loads(
+        hepatalk("run", "phx", "--bisect", "--tolerance", "0.3", "--days", "4", "--json", cwd=tmp_path).stdout
+    )
+    assert 0.0 < found["lethal"] - found["survived"] <= 0.3
+    assert found["smallest_survivable_remnant"] == pytest.approx(1.0 - found["survived"])
+    assert all((t["died_at_h"] is None) == (t["fraction"] <= found["survived"]) for t in found["trials"])
+    said = hepatalk("run", "phx70", "--bisect", cwd=tmp_path, code=2).stderr
+    assert said.startswith("--bisect with the experiment 'phx70'; allowed: 'hepatalk run phx --bisect'")
+
+
 def test_run_sham_changes_nothing_and_takes_its_options(tmp_path: Path) -> None:
     done = hepatalk(
         "run",

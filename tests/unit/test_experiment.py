@@ -13,9 +13,6 @@ from hepatalk.errors import ExperimentError
 from hepatalk.experiments.experiment import (
     DEFAULT_READOUTS,
     Experiment,
-    Neutralise,
-    PartialHepatectomy,
-    SetParameter,
     catalogue_names,
     experiment_from_mapping,
     load_experiment,
@@ -23,6 +20,7 @@ from hepatalk.experiments.experiment import (
     parse_experiment,
 )
 from hepatalk.experiments.injuries import changes_of
+from hepatalk.experiments.items import Neutralise, PartialHepatectomy, SetParameter
 from hepatalk.model.schedule import Change
 
 
@@ -48,7 +46,8 @@ def test_every_catalogue_file_loads_and_can_be_posed(name: str) -> None:
     experiment = load_experiment(name)
     assert experiment.title
     assert experiment.species == "rat"
-    assert all(change.at_h < experiment.end_h for change in changes_of(experiment))
+    changes = changes_of(experiment, lambda gene: {f"activity.{gene}": 1.0})
+    assert all(change.at_h < experiment.end_h for change in changes)
 
 
 def _phx(fraction: float) -> PartialHepatectomy:

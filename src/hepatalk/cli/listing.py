@@ -94,7 +94,7 @@ def _schedule(r: Mapping[str, Any]) -> str:
     said = []
     for item in r["schedule"]:
         what = item.get("injury") or item.get("intervention")
-        detail = item.get("signal") or item.get("parameter") or ""
+        detail = item.get("signal") or item.get("parameter") or item.get("cell") or item.get("gene") or ""
         said.append(" ".join(part for part in (what.replace("_", " "), detail, f"at {item['at']}") if part))
     return "; ".join(said) or "nothing"
 

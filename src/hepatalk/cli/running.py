@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hepatalk.cli.console import background, note, print_json, say, warn
+from hepatalk.cli.asking import assignments, items
+from hepatalk.cli.console import background, note, print_json, say, table, warn
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
@@ -24,48 +24,69 @@ _SPECIES = ("rat", "mouse", "human")
 _ENGINES = ("population",)
 
 
+_Texts = list[str] | None
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE", help="sham, phx1 to phx99, a name of 'hepatalk list experiments', or a YAML file."
+    ),
+]
+_Animal = Annotated[
+    str | None, typer.Option(metavar="|".join(_SPECIES), help="The animal.  [default: the experiment's, which is rat]")
+]
+_Engine = Annotated[str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")]
+_Days = Annotated[
+    float | None, typer.Option(metavar="D", help="Length in days.  [default: the experiment's, which is 14]")
+]
+_Every = Annotated[
+    float | None, typer.Option(metavar="H", help="Output step in hours.  [default: hourly to 28 d, then daily]")
+]
+_Seed = Annotated[int, typer.Option(metavar="N", help="Kept with the result; this engine draws no random numbers.")]
+_Knockout = Annotated[
+    _Texts, typer.Option(metavar="GENE[@CELL]", help="Gene to knock out a week before time zero; repeatable.")
+]
+_Set = Annotated[_Texts, typer.Option("--set", metavar="PARAM=VALUE", help="Parameter to change; repeatable.")]
+_Hypothesis = Annotated[_Texts, typer.Option(metavar="ID", help="Alternative to switch on; repeatable.")]
+_Injury = Annotated[
+    _Texts,
+    typer.Option(metavar="'NAME KEY=VALUE ...'", help="Injury to add, such as 'duct_injury fraction=0.7'; repeatable."),
+]
+_Intervene = Annotated[
+    _Texts,
+    typer.Option(
+        metavar="'NAME KEY=VALUE ...'",
+        help="Intervention to add, such as 'deplete cell=KC fraction=0.9 at=48h'; repeatable.",
+    ),
+]
+_Bisect = Annotated[
+    bool, typer.Option("--bisect", help="With the name phx: find the smallest remnant that is survived.")
+]
+_Tolerance = Annotated[float, typer.Option(metavar="F", help="With --bisect: how near, as a fraction of the liver.")]
+_Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("run", short_help="Run an experiment: hepatalk run phx70 --out results/phx70")(run)
 
 
 def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|FILE", help="sham, phx1 to phx99, a name of 'hepatalk list experiments', or a YAML file."
-        ),
-    ],
-    species: Annotated[
-        str | None,
-        typer.Option(metavar="|".join(_SPECIES), help="The animal.  [default: the experiment's, which is rat]"),
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")
-    ] = "population",
-    days: Annotated[
-        float | None, typer.Option(metavar="D", help="Length in days.  [default: the experiment's, which is 14]")
-    ] = None,
-    every: Annotated[
-        float | None, typer.Option(metavar="H", help="Output step in hours.  [default: hourly to 28 d, then daily]")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Kept with the result; this engine draws no random numbers.")
-    ] = 0,
-    knockout: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GENE[@CELL]", help="Gene to knock out a week before time zero; repeatable."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PARAM=VALUE", help="Parameter to change; repeatable.")
-    ] = None,
-    hypothesis: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Alternative to switch on; repeatable.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
+    name: _Name,
+    species: _Animal = None,
+    engine: _Engine = "population",
+    days: _Days = None,
+    every: _Every = None,
+    seed: _Seed = 0,
+    knockout: _Knockout = None,
+    set_: _Set = None,
+    hypothesis: _Hypothesis = None,
+    injury: _Injury = None,
+    intervene: _Intervene = None,
+    bisect: _Bisect = False,
+    tolerance: _Tolerance = 0.01,
+    out: _Out = None,
+    json: _Json = False,
 ) -> None:
     """Run a virtual experiment, print a short table, and with --out leave a report.
 
@@ -73,10 +94,25 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hepatalk run phx70
     hepatalk run phx70 --knockout Il6 --out results/il6
     hepatalk run phx70 --set hgf_half_life=0.1 --json
+    hepatalk run phx70 --intervene 'deplete cell=KC fraction=0.9 at=-48h'
+    hepatalk run phx --bisect
     """  # noqa: D301 - \b keeps the lines of the example apart
     asked = _Asked(
-        species, engine, days, every, seed, tuple(knockout or ()), tuple(hypothesis or ()), _assignments(set_ or [])
+        species,
+        engine,
+        days,
+        every,
+        seed,
+        tuple(knockout or ()),
+        tuple(hypothesis or ()),
+        assignments(set_ or []),
+        items(injury or (), intervene or ()),
     )
+    if bisect:
+        _refuse_to_bisect(name, out)
+        _refuse_early("phx50", asked)
+        _bisect(asked, tolerance, json)
+        return
     _refuse_early(name, asked)
     _run(name, asked, out, json)
 
@@ -93,6 +129,7 @@ class _Asked:
     knockouts: tuple[str, ...]
     hypotheses: tuple[str, ...]
     values: dict[str, float]
+    items: tuple[dict[str, object], ...] = ()
 
 
 def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
@@ -157,33 +194,15 @@ def _no_engine(engine: str) -> Exception:
     return unknown("engine", engine, _ENGINES, "'hepatalk run --help'")
 
 
-def _assignments(texts: list[str]) -> dict[str, float]:
-    """Return the parameters of ``--set PARAM=VALUE``."""
-    values: dict[str, float] = {}
-    for text in texts:
-        name, equals, number = text.partition("=")
-        allowed = "allowed: PARAM=VALUE with a finite number; write, for example, --set hgf_half_life=0.1"
-        try:
-            value = float(number)
-        except ValueError:
-            value = math.nan
-        if not (name.strip() and equals and math.isfinite(value)):
-            raise ExperimentError(f"--set {shown(text)}; {allowed}")
-        if name.strip() in values:
-            raise ExperimentError(f"--set names {shown(name.strip())} twice; allowed: each parameter once; remove one")
-        values[name.strip()] = value
-    return values
-
-
 def _refuse_early(name: str, asked: _Asked) -> None:
     """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds."""
-    from hepatalk.experiments.experiment import load_experiment, overridden
+    from hepatalk.experiments.experiment import load_experiment, overridden, with_items
 
     if asked.species is not None and asked.species not in _SPECIES:
         raise unknown("species", asked.species, _SPECIES, "'hepatalk run --help'")
     if asked.engine not in _ENGINES:
         raise _no_engine(asked.engine)
-    overridden(
+    posed = overridden(
         load_experiment(name),
         species=asked.species,
         days=asked.days,
@@ -192,6 +211,7 @@ def _refuse_early(name: str, asked: _Asked) -> None:
         hypotheses=asked.hypotheses,
         parameters=asked.values,
     )
+    with_items(posed, asked.items, "command line")
 
 
 def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
@@ -209,6 +229,51 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
         knockouts=asked.knockouts,
         set=asked.values,
         hypotheses=asked.hypotheses,
+        items=asked.items,
         knowledge=knowledge,
     )
     return finished, knowledge
+
+
+def _refuse_to_bisect(name: str, out: Path | None) -> None:
+    if name != "phx" or out is not None:
+        what = f"the experiment {shown(name)}" if name != "phx" else "--out"
+        raise ExperimentError(
+            f"--bisect with {what}; allowed: 'hepatalk run phx --bisect', with --json if wanted; leave it out"
+        )
+
+
+def _bisect(asked: _Asked, tolerance: float, json: bool) -> None:
+    """Find the smallest remnant that is survived, and print it with the trials made."""
+    from hepatalk.experiments.bisection import smallest_remnant
+    from hepatalk.knowledge.load import load
+
+    note("looking for the smallest remnant that is survived ...")
+    found = background(
+        lambda: smallest_remnant(
+            tolerance=tolerance,
+            species=cast("Species | None", asked.species),
+            days=asked.days,
+            knockouts=asked.knockouts,
+            set=asked.values,
+            hypotheses=asked.hypotheses,
+            items=asked.items,
+            knowledge=load(),
+            progress=lambda done: note(f"{done:.0%}"),
+        )
+    )
+    if json:
+        print_json(found.to_json())
+        return
+    rows = [(f"{t.fraction:.0%}", "-" if t.died_at_h is None else f"{t.died_at_h:.1f}") for t in found.trials]
+    table(("removed", "dies at [h]"), rows, right=("dies at [h]",))
+    say()
+    if found.survived is None:
+        say(f"no remnant is survived: removing {found.lethal:.0%} kills within {found.days:g} d")
+    elif found.lethal is None:
+        say(f"every remnant is survived for {found.days:g} d, down to {1.0 - found.survived:.0%} of the liver")
+    else:
+        say(
+            f"smallest survivable remnant: {1.0 - found.survived:.0%} of the liver "
+            f"(removing {found.survived:.0%} is survived for {found.days:g} d, {found.lethal:.0%} is not)"
+        )

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from hepatalk.experiments.experiment import Experiment, PartialHepatectomy
+from hepatalk.experiments.experiment import Experiment
+from hepatalk.experiments.items import PartialHepatectomy
 from hepatalk.experiments.observations import load_rat_groups
 from hepatalk.results.result import Result
 

@@ -9,45 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from hepatalk.errors import ExperimentError, UnitError, UnknownNameError, nearest, shown, unknown
+from hepatalk.errors import ExperimentError, UnknownNameError, nearest, shown, unknown
+from hepatalk.experiments.fields import Genes, Hours, Name, Names, Record, field, wrong
+from hepatalk.experiments.items import KINDS, ScheduleItem, record_of
 from hepatalk.experiments.reading import exists, mapping_of, read_text
-from hepatalk.units import hours_text, parse_hours
+from hepatalk.units import hours_text
 
 __all__ = [
     "DEFAULT_READOUTS",
     "Experiment",
-    "HoldPortalFlow",
-    "Intervention",
-    "Neutralise",
-    "PartialHepatectomy",
-    "ScaleDemand",
-    "ScaleInflow",
-    "ScheduleItem",
-    "SetParameter",
-    "Supplement",
     "catalogue_names",
     "experiment_from_mapping",
     "load_experiment",
     "overridden",
     "parse_experiment",
+    "with_items",
 ]
 
 #: What the generated experiments phx1 ... phx99 read.
@@ -62,156 +43,7 @@ _CATALOGUE = Path(__file__).with_name("catalogue")
 _LIST = "hepatalk list experiments"
 
 
-# --- records -------------------------------------------------------------------------------------------------------
-
-
-def _field(allowed: str, example: str, **constraints: Any) -> Any:
-    """Make a field that knows, for its error messages, which values are allowed and an example to copy."""
-    return Field(description=allowed, examples=[example], **constraints)
-
-
-def _wrong(field: str, value: object, allowed: str, step: str) -> PydanticCustomError:
-    """Make a pydantic error that carries the parts of the final message."""
-    return PydanticCustomError("explained", "", {"field": field, "value": value, "allowed": allowed, "step": step})
-
-
-def _hours(text: object) -> float:
-    try:
-        return parse_hours(text)
-    except UnitError as error:
-        raise PydanticCustomError("time", "{reason}", {"reason": str(error)}) from error
-
-
-def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if names.count(name) > 1:
-            raise _wrong("", name, "every name once", f"remove the second {name}")
-    return names
-
-
-Hours = Annotated[float, BeforeValidator(_hours), PlainSerializer(hours_text)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,79}$")]
-Gene = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9.-]{0,39}(@[A-Za-z][A-Za-z0-9_]{0,39})?$")]
-Names = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_unique)]
-Genes = Annotated[tuple[Gene, ...], Field(strict=False), AfterValidator(_unique)]
-
-_FRACTION = {"gt": 0.0, "lt": 1.0}
-_FACTOR = {"gt": 0.0, "le": 100.0}
-_FACTOR_ALLOWED = "0 < factor <= 100"
-
-
-class _Record(BaseModel):
-    """Common rules: nothing can be changed, no unknown field, no silent conversion, no NaN."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Item(_Record):
-    at: Hours = _field("a time with unit", "at: 0 h")
-
-
-class _Lasting(_Item):
-    """An item that may end: without `until` it lasts to the end of the experiment."""
-
-    until: Hours | None = _field("a time with unit, later than 'at'", "until: 48 h", default=None)
-
-    @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> _Lasting:
-        if self.until is not None and self.until <= self.at:
-            start = hours_text(self.at)
-            raise _wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
-        return self
-
-
-class PartialHepatectomy(_Item):
-    """Removal of a fraction of the liver: 0.70 leaves 30%."""
-
-    injury: Literal["partial_hepatectomy"]
-    fraction: float = _field("0 < fraction < 1 (part of the liver removed)", "fraction: 0.70", **_FRACTION)
-
-
-class Neutralise(_Lasting):
-    """A blocking antibody or inhibitor: the free part of a signal is multiplied by 1 - fraction."""
-
-    intervention: Literal["neutralise"]
-    signal: Name = _field("the name of a signal (hepatalk list signals)", "signal: IL6")
-    fraction: float = _field("0 < fraction < 1 (for a complete block say 0.999)", "fraction: 0.9", **_FRACTION)
-
-
-class Supplement(_Lasting):
-    """More of a signal than the body makes: its free part is multiplied by a factor above 1."""
-
-    intervention: Literal["supplement"]
-    signal: Name = _field("the name of a signal (hepatalk list signals)", "signal: HGF")
-    factor: float = _field("1 < factor <= 100", "factor: 2", gt=1.0, le=100.0)
-
-
-class SetParameter(_Item):
-    """A parameter of the model gets a new value, for good; a second item may set it back."""
-
-    intervention: Literal["set_parameter"]
-    parameter: Name = _field("the name of a parameter (hepatalk list parameters)", "parameter: body.demand")
-    value: float = _field("a finite number, in the unit of the parameter", "value: 1.0")
-
-
-class HoldPortalFlow(_Lasting):
-    """The inflow to the whole liver is held at a factor of the healthy one, as by a shunt or a band."""
-
-    intervention: Literal["hold_portal_flow"]
-    factor: float = _field(_FACTOR_ALLOWED, "factor: 0.3", **_FACTOR)
-
-
-class ScaleDemand(_Lasting):
-    """The metabolic demand of the body is multiplied by a factor."""
-
-    intervention: Literal["scale_demand"]
-    factor: float = _field(_FACTOR_ALLOWED, "factor: 1.5", **_FACTOR)
-
-
-class ScaleInflow(_Lasting):
-    """All blood that enters the liver is multiplied by a factor."""
-
-    intervention: Literal["scale_inflow"]
-    factor: float = _field(_FACTOR_ALLOWED, "factor: 1.5", **_FACTOR)
-
-
-Intervention = Neutralise | Supplement | SetParameter | HoldPortalFlow | ScaleDemand | ScaleInflow
-
-_INJURIES: dict[str, type[_Item]] = {"partial_hepatectomy": PartialHepatectomy}
-_INTERVENTIONS: dict[str, type[_Item]] = {
-    "neutralise": Neutralise,
-    "supplement": Supplement,
-    "set_parameter": SetParameter,
-    "hold_portal_flow": HoldPortalFlow,
-    "scale_demand": ScaleDemand,
-    "scale_inflow": ScaleInflow,
-}
-_KINDS = MappingProxyType({"injury": _INJURIES, "intervention": _INTERVENTIONS})
-
-
-def _kind(item: object) -> str | None:
-    """Return which record an item of the schedule is, as ``injury:NAME`` or ``intervention:NAME``."""
-    if isinstance(item, _Item):
-        return next(f"{key}:{kind}" for key in _KINDS for kind, cls in _KINDS[key].items() if type(item) is cls)
-    if not isinstance(item, Mapping) or ("injury" in item) == ("intervention" in item):
-        return None
-    key = "injury" if "injury" in item else "intervention"
-    return f"{key}:{item[key]}"
-
-
-ScheduleItem = Annotated[
-    Annotated[PartialHepatectomy, Tag("injury:partial_hepatectomy")]
-    | Annotated[Neutralise, Tag("intervention:neutralise")]
-    | Annotated[Supplement, Tag("intervention:supplement")]
-    | Annotated[SetParameter, Tag("intervention:set_parameter")]
-    | Annotated[HoldPortalFlow, Tag("intervention:hold_portal_flow")]
-    | Annotated[ScaleDemand, Tag("intervention:scale_demand")]
-    | Annotated[ScaleInflow, Tag("intervention:scale_inflow")],
-    Discriminator(_kind),
-]
-
-
-class Experiment(_Record):
+class Experiment(Record):
     """One virtual experiment.
 
     Attributes
@@ -236,28 +68,28 @@ class Experiment(_Record):
         Parameter values that replace the sourced ones from the start, in the unit of each parameter.
     """
 
-    title: Annotated[str, StringConstraints(min_length=1, max_length=200)] = _field(
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)] = field(
         "text of 1 to 200 characters", "title: 70% partial hepatectomy"
     )
-    species: Literal["rat", "mouse", "human"] = _field("rat, mouse, human", "species: rat", default="rat")
-    days: float = _field("0 < days <= 3650", "days: 14", default=14.0, gt=0.0, le=3650.0)
-    every: Hours | None = _field("a time with unit, longer than 0 h", "every: 1 h", default=None)
-    schedule: Annotated[tuple[ScheduleItem, ...], Field(strict=False)] = _field(
+    species: Literal["rat", "mouse", "human"] = field("rat, mouse, human", "species: rat", default="rat")
+    days: float = field("0 < days <= 3650", "days: 14", default=14.0, gt=0.0, le=3650.0)
+    every: Hours | None = field("a time with unit, longer than 0 h", "every: 1 h", default=None)
+    schedule: Annotated[tuple[ScheduleItem, ...], Field(strict=False)] = field(
         "a list of injuries and interventions", "schedule: []", default=(), max_length=1000
     )
-    readouts: Names = _field(
+    readouts: Names = field(
         "a list of readout names, at least one (hepatalk list readouts)", "readouts: [liver_volume]", min_length=1
     )
-    germline: bool = _field("true, false", "germline: false", default=False)
-    hypotheses: Names = _field("a list of hypothesis ids", "hypotheses: []", default=())
-    knockouts: Genes = _field("a list of GENE or GENE@CELL", "knockouts: [Il6]", default=())
-    set: dict[Name, float] = _field("parameter names with finite numbers", "set: {body.demand: 1.0}", default={})
+    germline: bool = field("true, false", "germline: false", default=False)
+    hypotheses: Names = field("a list of hypothesis ids", "hypotheses: []", default=())
+    knockouts: Genes = field("a list of GENE or GENE@CELL", "knockouts: [Il6]", default=())
+    set: dict[Name, float] = field("parameter names with finite numbers", "set: {body.demand: 1.0}", default={})
 
     @model_validator(mode="after")
     def _output_is_bounded(self) -> Experiment:
         if self.every is not None and not self.end_h / _MOST_OUTPUTS <= self.every <= self.end_h:
             allowed = f"{hours_text(self.end_h / _MOST_OUTPUTS)} to {hours_text(self.end_h)}"
-            raise _wrong("every", hours_text(self.every), allowed, "write, for example, `every: 1 h`")
+            raise wrong("every", hours_text(self.every), allowed, "write, for example, `every: 1 h`")
         return self
 
     @property
@@ -350,12 +182,8 @@ def parse_experiment(text: str, where: str, *, from_file: bool = False) -> Exper
         With one line that names what is wrong.
     """
     experiment = experiment_from_mapping(mapping_of(text, where), where)
-    for index, item in enumerate(experiment.schedule if from_file else ()):
-        if item.at >= experiment.end_h:
-            raise ExperimentError(
-                f"{where}: field 'schedule[{index}].at': value {shown(hours_text(item.at))}; "
-                f"allowed: before the end of the experiment ({hours_text(experiment.end_h)}); raise days or correct it"
-            )
+    if from_file:
+        _refuse_late(experiment, where)
     return experiment
 
 
@@ -433,6 +261,42 @@ def overridden(
     return experiment_from_mapping(data, where)
 
 
+def with_items(experiment: Experiment, items: Sequence[Mapping[str, object]], where: str) -> Experiment:
+    """Return an experiment with more items in its schedule, validated again.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Stays as it is.
+    items : sequence of mapping
+        As in the schedule of a file.
+    where : str
+        Name of the origin in error messages.
+
+    Raises
+    ------
+    ExperimentError
+        If an item is not valid, or begins at or after the end.
+    """
+    if not items:
+        return experiment
+    data = experiment.model_dump()
+    known = len(data["schedule"])
+    posed = experiment_from_mapping({**data, "schedule": (*data["schedule"], *items)}, where)
+    _refuse_late(posed, where, known)
+    return posed
+
+
+def _refuse_late(experiment: Experiment, where: str, first: int = 0) -> None:
+    """Raise for an item, from position `first` on, that would never happen."""
+    for index, item in enumerate(experiment.schedule):
+        if index >= first and item.at >= experiment.end_h:
+            raise ExperimentError(
+                f"{where}: field 'schedule[{index}].at': value {shown(hours_text(item.at))}; "
+                f"allowed: before the end of the experiment ({hours_text(experiment.end_h)}); raise days or correct it"
+            )
+
+
 def _phx(name: str, percent: str) -> Experiment:
     """Make the experiment phxNN: NN percent of the liver is removed at time zero."""
     if not re.fullmatch(r"[1-9][0-9]?", percent) or name != f"phx{percent}":
@@ -453,7 +317,7 @@ def _explain(detail: ErrorDetails) -> str:
     """Turn one of pydantic's errors into: field, value, allowed values, next step."""
     location, kind, value = detail["loc"], detail["type"], detail["input"]
     inside_item = len(location) > 2 and location[0] == "schedule"
-    record = _record(str(location[2])) if inside_item else Experiment
+    record = record_of(str(location[2])) if inside_item else Experiment
     path = _path(tuple(part for k, part in enumerate(location) if not (inside_item and k == 2)))
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _explain_item(path, value)
@@ -483,14 +347,8 @@ def _explain_item(path: str, item: object) -> str:
         number = "both" if "injury" in item else "none"
         return f"field {shown(path)} has {number} of 'injury' and 'intervention'; allowed: exactly one; {example}"
     key = "injury" if "injury" in item else "intervention"
-    names = nearest(str(item[key]), _KINDS[key], len(_KINDS[key]))
+    names = nearest(str(item[key]), KINDS[key], len(KINDS[key]))
     return f"field {shown(f'{path}.{key}')}: value {shown(item[key])}; allowed: {', '.join(names)}; choose one"
-
-
-def _record(tag: str) -> type[_Item]:
-    """Return the record that a tag of `_kind` stands for."""
-    key, _, kind = tag.partition(":")
-    return _KINDS[key][kind]
 
 
 def _path(location: tuple[int | str, ...]) -> str:

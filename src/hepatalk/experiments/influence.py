@@ -18,8 +18,8 @@ from hepatalk.knowledge.records import AccountTerms
 
 __all__ = ["CATALOGUE", "SILENT", "Influence", "influence"]
 
-#: Experiments over which influence is measured: a small, the standard and a very large resection.
-CATALOGUE = ("phx30", "phx70", "phx85")
+#: Experiments over which influence is measured: a small, the standard and a very large resection, and damage in place.
+CATALOGUE = ("phx30", "phx70", "phx85", "bdl", "ccl4")
 DAYS = 14.0
 #: A row whose removal changes no readout by this share of its range or value is silent.
 SILENT = 1e-3

@@ -15,7 +15,7 @@ from hepatalk.knowledge.records import SPECIES, Species
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
-__all__ = ["KNOCKOUT_AT_H", "knockout_changes"]
+__all__ = ["KNOCKOUT_AT_H", "gene_shares", "knockout_changes"]
 
 KNOCKOUT_AT_H = -7 * 24.0
 
@@ -60,7 +60,30 @@ def knockout_changes(knowledge: Knowledge, model: CompiledModel, wanted: Sequenc
     )
 
 
-def _check(knowledge: Knowledge, model: CompiledModel, text: str, symbol: str, cell: str) -> None:
+def gene_shares(knowledge: Knowledge, model: CompiledModel, text: str) -> dict[str, float]:
+    """Return which parameters a gene moves, with the share of the gene in what each of them scales.
+
+    Parameters
+    ----------
+    knowledge : Knowledge
+    model : CompiledModel
+    text : str
+        ``GENE`` or ``GENE@CELL``, in the symbols of the model's species.
+
+    Raises
+    ------
+    UnknownNameError
+        As for `knockout_changes`.
+    """
+    symbol, _, cell = text.partition("@")
+    _check(knowledge, model, text, symbol, cell, "gene")
+    here = (a for a in model.activities if symbol in a.genes and cell in ("", a.cell))
+    return {a.parameter: float(a.genes[symbol]) for a in here}
+
+
+def _check(
+    knowledge: Knowledge, model: CompiledModel, text: str, symbol: str, cell: str, what: str = "knock-out"
+) -> None:
     in_model = {s for a in model.activities for s in a.genes}
     cells = sorted({a.cell for a in model.activities if a.cell})
     if cell and cell not in cells:
@@ -70,7 +93,7 @@ def _check(knowledge: Knowledge, model: CompiledModel, text: str, symbol: str, c
         if cell and cell not in where:
             allowed = ", ".join(f"{symbol}@{c}" for c in where)
             raise UnknownNameError(
-                f"knock-out {text!r}: {symbol} does nothing in {cell} in this model; allowed: {allowed}; "
+                f"{what} {text!r}: {symbol} does nothing in {cell} in this model; allowed: {allowed}; "
                 "choose one of these"
             )
         return

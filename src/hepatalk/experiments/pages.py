@@ -113,7 +113,9 @@ def _signal_page(k: Knowledge, signal: Signal) -> Explanation:
     facts += [
         (
             "removed by",
-            {"volume": "the tissue, per volume", "none": "nothing"}.get(signal.cleared_by, signal.cleared_by),
+            {"volume": "the tissue, per volume", "bile": "hepatocytes, into the bile", "none": "nothing"}.get(
+                signal.cleared_by, signal.cleared_by
+            ),
         )
     ]
     facts += [("note", signal.note)] if signal.note else []

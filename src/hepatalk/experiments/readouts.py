@@ -15,6 +15,7 @@ from hepatalk.engines.base import Course
 from hepatalk.engines.population.kernels import evaluate_many
 from hepatalk.errors import unknown
 from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.damage import MANNERS
 
 __all__ = ["Readout", "first_waves", "measure", "readouts_of"]
 
@@ -75,7 +76,7 @@ def readouts_of(model: CompiledModel) -> Mapping[str, Readout]:
     mapping of str to Readout
         In the order in which they are listed for users.
     """
-    found = [*_organ(model), *_hepatocytes(model), *_cells(model), *_signals(model), *_nodes(model)]
+    found = [*_organ(model), *_damage(model), *_hepatocytes(model), *_cells(model), *_signals(model), *_nodes(model)]
     return {r.name: r for r in found}
 
 
@@ -135,6 +136,24 @@ def _organ(model: CompiledModel) -> list[Readout]:
             _zoned(model, "oxygen"),
             scale=1.0 / 3.0,
             drivers=(("process.LSEC.commit", 1.0), ("process.HEP.enlarge", -1.0)),
+        ),
+    ]
+
+
+def _damage(model: CompiledModel) -> list[Readout]:
+    return [
+        Readout(
+            "dead_cell_area",
+            "fraction",
+            "share of the liver's volume that is dead cells not yet cleared",
+            tuple(i for manner in MANNERS for i in _zoned(model, f"dead.{manner}")),
+            _slots(model, "volume"),
+        ),
+        Readout(
+            "bile_pressure",
+            "x healthy",
+            "pressure in the bile ducts over its healthy value",
+            _slots(model, "bile_pressure"),
         ),
     ]
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import ExperimentError, unknown
-from hepatalk.experiments.experiment import Experiment, load_experiment, overridden
+from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
-from hepatalk.experiments.knockouts import knockout_changes
+from hepatalk.experiments.knockouts import gene_shares, knockout_changes
 from hepatalk.experiments.readouts import first_waves, measure, readouts_of
 from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
@@ -70,6 +70,7 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
     knockouts: Sequence[str] = (),
     set: Mapping[str, float] | None = None,
     hypotheses: Sequence[str] = (),
+    items: Sequence[Mapping[str, object]] = (),
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -94,6 +95,8 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         Parameter values, by id.
     hypotheses : sequence of str
         Alternatives to switch on.
+    items : sequence of mapping
+        Injuries and interventions added to the schedule, as a file has them.
     knowledge : Knowledge, optional
         The shipped knowledge base when omitted.
     progress : callable, optional
@@ -118,6 +121,7 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         knockouts=knockouts,
         set=set,
         hypotheses=hypotheses,
+        items=items,
         knowledge=knowledge,
         progress=progress,
     ).result
@@ -134,6 +138,7 @@ def perform(  # noqa: PLR0913 - as for run
     knockouts: Sequence[str] = (),
     set: Mapping[str, float] | None = None,
     hypotheses: Sequence[str] = (),
+    items: Sequence[Mapping[str, object]] = (),
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
     silenced: Sequence[str] = (),
@@ -142,7 +147,7 @@ def perform(  # noqa: PLR0913 - as for run
 
     Parameters
     ----------
-    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, knowledge, progress
+    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, items, knowledge, progress
         As for `run`.
     silenced : sequence of str
         Rows whose influence is held at rest: what a statement does to an experiment.
@@ -168,6 +173,7 @@ def perform(  # noqa: PLR0913 - as for run
         hypotheses=tuple(hypotheses),
         parameters=dict(set or {}),
     )
+    posed = with_items(posed, items, "added to the schedule")
     facts = load() if knowledge is None else knowledge
     # What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
     conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
@@ -176,18 +182,16 @@ def perform(  # noqa: PLR0913 - as for run
         raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
     model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=overrides, silenced=silenced)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
-    changes = (*from_start, *changes_of(posed))
-    _check_targets(model, changes)
+    asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
+    changes = (*from_start, *(c for c in asked if c.at_h >= 0.0))
+    early = tuple(c for c in asked if c.at_h < 0.0)
+    _check_targets(model, (*early, *changes))
     available = [*readouts_of(model), "survived"]
     for wanted in posed.readouts:
         if wanted not in available:
             raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
-    lead_in = knockout_changes(facts, model, posed.knockouts)
     solver = PopulationEngine()
-    start = None
-    if posed.germline and lead_in:
-        start = germline_state(solver, model, lead_in, posed.knockouts)
-        lead_in = tuple(replace(c, at_h=-GERMLINE_LEAD_H) for c in lead_in)
+    lead_in, start = _before_zero(solver, facts, model, posed, early)
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.
     fine = np.union1d(times, np.arange(0.0, min(posed.end_h, HOURLY_TO_H) + 0.5))
@@ -198,6 +202,21 @@ def perform(  # noqa: PLR0913 - as for run
     course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
     name = _name_of(experiment)
     return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
+
+
+def _before_zero(
+    solver: PopulationEngine, facts: Knowledge, model: CompiledModel, posed: Experiment, early: Sequence[Change]
+) -> tuple[tuple[Change, ...], Floats | None]:
+    """Return what happens before time zero, in order, and the state that it begins from if that is not the healthy one.
+
+    Germline losses are there before everything else.
+    """
+    losses, start = knockout_changes(facts, model, posed.knockouts), None
+    if posed.germline and losses:
+        start = germline_state(solver, model, losses, posed.knockouts)
+        first = min((c.at_h for c in early), default=0.0)
+        losses = tuple(replace(c, at_h=first - GERMLINE_LEAD_H) for c in losses)
+    return tuple(sorted((*losses, *early), key=lambda c: c.at_h)), start
 
 
 def germline_state(
@@ -260,7 +279,14 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
             if change.target.startswith("free.") and change.target not in model.param_index:
                 signals = [n.removeprefix("free.") for n in model.param_names if n.startswith("free.")]
                 raise unknown("signal", change.target.removeprefix("free."), signals, "see 'hepatalk list signals'")
+            if change.target.startswith("supply.") and change.target not in model.param_index:
+                signals = [n.removeprefix("supply.") for n in model.param_names if n.startswith("supply.")]
+                raise unknown("signal", change.target.removeprefix("supply."), signals, "see 'hepatalk list signals'")
             model.position(change.target)
+        elif change.action == "kill":
+            cells = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
+            if change.target.partition("@")[0] not in cells:
+                raise unknown("cell", change.target, cells, "hepatalk list cells")
 
 
 def _result(

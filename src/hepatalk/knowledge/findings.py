@@ -201,7 +201,15 @@ ROLES = {
 #: Parameters that the laws of physics ask for by name, and what they take them for.
 LAW_PARAMETERS = {
     "body.demand": "level",
+    "body.bile_flow": "share",
+    "body.bile_return": "share",
     "body.inflow": "level",
+    "bile_detox_share": "fraction",
+    "bile_pressure_limit": "level",
+    "bile_synthesis_share": "fraction",
+    "bile_transit": "time",
+    "dead_cell_clearance": "rate",
+    "dead_cell_other_share": "fraction",
     "critical_function": "level",
     "deficit_recovery": "rate",
     "distension_exponent": "power",

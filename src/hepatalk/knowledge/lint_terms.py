@@ -20,7 +20,10 @@ __all__ = [
     "targets",
 ]
 
-_PHYSICS = ("flow", "sinusoid_flow", "oxygen", "radius", "shear", "vascular")
+_PHYSICS = (
+    *("bile_clearance", "bile_pressure", "dead_area", "dead_cell_removal", "flow", "necrotic_area", "oxygen", "radius"),
+    *("shear", "sinusoid_flow", "vascular"),
+)
 _QUANTITIES = (*_PHYSICS, "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume")
 
 

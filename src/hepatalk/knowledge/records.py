@@ -246,7 +246,7 @@ class Signal(Record):
     half_life: str
     mixing: str | None = None
     zone_profile: str | None = None
-    cleared_by: Literal["volume", "HEP", "KC", "none"] = "volume"
+    cleared_by: Literal["volume", "HEP", "KC", "bile", "none"] = "volume"
     blood_share: str | None = None
     store: str | None = None
     release: str | None = None

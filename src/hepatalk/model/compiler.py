@@ -7,6 +7,7 @@ what and how strongly stands in the records. The chapters are
 - this module: hypotheses, parameters, terms, activities of genes, regulators, nodes, and the order of everything;
 - `hepatalk.model.gates`: statements to the gates and brakes of a target;
 - `hepatalk.model.physics`: flow, shear, oxygen, load, failure;
+- `hepatalk.model.damage`: dead tissue, and the way of bile acids;
 - `hepatalk.model.signals`: secretion, clearance, mixing, stores;
 - `hepatalk.model.motion`: cells, their states and how they move among them;
 - `hepatalk.model.freeze`: the finished tape to arrays.
@@ -39,7 +40,7 @@ from hepatalk.knowledge.records import (
     Stores,
     Term,
 )
-from hepatalk.model import motion, physics, signals
+from hepatalk.model import damage, motion, physics, signals
 from hepatalk.model.compiled import Activity, CompiledModel
 from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
@@ -148,12 +149,15 @@ class Compiler:
         self._check_requests()
         self._gather_terms()
         motion.declare(self)
+        damage.declare(self)
         signals.declare(self)
         self._declare_nodes()
         physics.write(self)
+        damage.write_bile(self)
         signals.write(self)
         self._write_nodes()
         motion.write(self)
+        damage.write_dead(self)
         physics.write_failure(self)
         self.gates.check_all_used()
         self._check_carriers()

@@ -14,7 +14,8 @@ inflow           body.inflow x (1 + response): portal inflow, whatever the size 
 sinusoid_flow    q = inflow / LSECs of the zone: sinusoids are as many as their lining allows
 radius (zone)    q^b x gates: sinusoids distend as flow through them rises (b = distension_exponent)
 shear (zone)     q / radius^3: wall shear of Poiseuille flow, 4 mu q / (pi r^3)
-volume (zone)    hepatocyte mass and cells of the other types at their volume shares + sinusoids x radius^2
+volume (zone)    hepatocyte mass and cells of the other types at their volume shares + sinusoids x radius^2 + dead
+                 tissue beyond the trace that health has (`hepatalk.model.damage`)
 volume           sum over the zones: fraction of the healthy liver
 flow             inflow / volume: portal flow per liver volume
 vascular (zone)  LSECs per hepatocyte mass
@@ -37,6 +38,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hepatalk.model import damage
 from hepatalk.model.laws import Law, hill
 from hepatalk.model.populations import ZONES
 from hepatalk.model.tape import Slot
@@ -95,6 +97,7 @@ def write(c: Compiler) -> None:
     volumes = []
     for zone in ZONES:
         volumes.append(_zone_volume(c, zone, _sinusoids(c, zone, inflow)))
+        damage.write_dead_area(c, zone)
         _oxygen(c, zone)
         mass_and_count = [c.slot(f"HEP.mass@{zone}"), c.slot(f"HEP.count@{zone}")]
         t.op(Law.RATIO, mass_and_count, [one, tiny], name=f"size@{zone}")
@@ -152,9 +155,10 @@ def _zone_volume(c: Compiler, zone: int, radius: Slot) -> Slot:
             parts.append(c.slot(f"{cell.id}.{'mass' if cell.has_mass else 'count'}@{zone}"))
             weights.append(c.p(cell.volume_share))
     lumen = t.op(Law.PRODUCT, [c.slot(f"LSEC.count@{zone}"), radius, radius], [])
-    none = t.number(0.0)
     weights.append(c.p("sinusoid_volume_share"))
-    return t.op(Law.LINEAR, [*parts, lumen], [none, *weights], name=f"volume@{zone}")
+    dead = [c.slot(f"dead.{manner}@{zone}") for manner in damage.MANNERS]
+    one, trace = t.number(1.0), t.number(-sum(damage.dead_at_rest(c, manner, zone) for manner in damage.MANNERS))
+    return t.op(Law.LINEAR, [*parts, lumen, *dead], [trace, *weights, one, one], name=f"volume@{zone}")
 
 
 def _oxygen(c: Compiler, zone: int) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 __all__ = ["Action", "Change"]
 
-Action = Literal["scale_extensive", "scale_state", "set_parameter", "scale_parameter"]
+Action = Literal["scale_extensive", "scale_state", "kill", "renew", "set_parameter", "scale_parameter"]
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,21 @@ class Change:
     ----------
     at_h : float
         When, in hours; time zero is the reference of the experiment.
-    action : {'scale_extensive', 'scale_state', 'set_parameter', 'scale_parameter'}
+    action : {'scale_extensive', 'scale_state', 'kill', 'renew', 'set_parameter', 'scale_parameter'}
         ``scale_extensive`` multiplies every count and mass of the liver; concentrations stay as they are.
         ``scale_state`` multiplies the states whose name is ``target`` or begins with ``target.``.
+        ``kill`` multiplies all cells of a type, and what volume they lose stays as dead tissue of the kind ``into``.
+        ``renew`` puts a healthy liver of the size ``value`` in place of this one; blood and body stay as they are.
     target : str
-        Parameter or state; ignored by ``scale_extensive``.
+        Parameter or state; for ``kill`` a cell type, or a cell type in a zone as ``HEP@3``; ignored by
+        ``scale_extensive`` and ``renew``.
     value : float
-        The factor or the new value.
+        The factor, the share of cells left, the size (fraction of the healthy liver) or the new value.
     label : str
         What the user asked for, in words.
+    into : str
+        For ``kill``: the states, one in each zone, that take up the dead, such as ``dead.necrotic``; empty where
+        nothing is left of them.
     """
 
     at_h: float
@@ -37,3 +43,4 @@ class Change:
     target: str
     value: float
     label: str
+    into: str = ""

@@ -11,6 +11,8 @@ level, with portal inflow for a source:
 
     ds/dt = k (inflow x gates - gates x s x what removes it).
 
+What leaves with the bile comes back by the gut: its supply is multiplied by what returns (`hepatalk.model.damage`).
+
 ``supply.SIGNAL`` is a parameter, 0 unless set: supply from outside, in healthy supplies.
 """
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["declare", "write"]
 
 #: What a signal's ``cleared_by`` is called on the tape; clearance by nothing else is a constant.
-_REMOVERS = {"volume": "volume", "HEP": "capacity", "KC": "KC.total", "none": ""}
+_REMOVERS = {"volume": "volume", "HEP": "capacity", "KC": "KC.total", "bile": "bile_clearance", "none": ""}
 #: A volume below this (fraction of the healthy liver) counts as this, so that densities stay finite.
 _LEAST_VOLUME = 1e-6
 #: Systemic signals see the lobule as a whole; statements on their supply are read in the middle zone.
@@ -111,7 +113,7 @@ def _write_systemic(c: Compiler, signal: Signal) -> None:
     carried = f"supply.{signal.id}"
     supply = t.op(
         Law.PRODUCT,
-        [c.slot("inflow"), *factors],
+        [c.slot("inflow"), *factors, *([c.slot("bile_supply")] if signal.cleared_by == "bile" else [])],
         [k, *([activity] if activity is not None else [])],
         name=carried,
         rows=[*signal.rows, *c.rows_of(carried)],

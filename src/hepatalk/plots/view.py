@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hepatalk.experiments.comparison import AnimalGroup, Study, matches_animals, rat_groups, rat_study, volume_error
 from hepatalk.experiments.drivers import Driver, Turn, drivers, drivers_over_time, since_peak
-from hepatalk.experiments.experiment import PartialHepatectomy
+from hepatalk.experiments.items import PartialHepatectomy
 from hepatalk.experiments.run import Run
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.plots.palette import CELLS

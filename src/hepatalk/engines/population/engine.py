@@ -23,9 +23,10 @@ import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.blame import largest_term, slot_in_words
+from hepatalk.engines.population.changes import apply_change, relabelled
 from hepatalk.engines.population.jacobian import Sparsity, sparsity_of
 from hepatalk.engines.population.kernels import GradientTables, derivative, evaluate, jacobian
-from hepatalk.errors import EngineError, nearest
+from hepatalk.errors import EngineError
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
@@ -215,7 +216,7 @@ class PopulationEngine:
         died: float | None = None
         while True:
             while pending and pending[0].at_h <= now + SAME_TIME_H:
-                y = apply_change(system, y, pending.pop(0))
+                y = apply_change(system.model, system.params, y, pending.pop(0))
             sets.append(system.params.copy())
             stop = min(pending[0].at_h, end) if pending else end
             inside = np.flatnonzero((times >= now - SAME_TIME_H) & (times <= stop + SAME_TIME_H))
@@ -361,49 +362,6 @@ class PopulationEngine:
         derivative(yp, values, m.flux_start, m.flux, m.coefficient)
         j = int(np.abs(yp).argmax())
         return f"fastest state {m.state_names[j]!r} ({yp[j]:.3g} per h)"
-
-
-def relabelled(model: CompiledModel, y: Floats) -> Floats:
-    """Return the state, (n_states,), with all labels fresh: at time zero every cell is undivided and resident."""
-    out = y.copy()
-    for settled, fresh in zip(model.relabel.settled, model.relabel.fresh, strict=True):
-        out[fresh] += out[settled]
-        out[settled] = 0.0
-    return out
-
-
-def apply_change(system: System, y: Floats, change: Change) -> Floats:
-    """Return the state, (n_states,), after a change; parameters are changed in place.
-
-    Raises
-    ------
-    EngineError
-        For a state that the model does not have.
-    ModelError
-        For a parameter that it does not have.
-    """
-    m = system.model
-    match change.action:
-        case "scale_extensive":
-            return np.where(m.extensive, y * change.value, y)
-        case "scale_state":
-            out = y.copy()
-            chosen = [
-                i
-                for i, name in enumerate(m.state_names)
-                if change.target in (name, name.split("@")[0]) or name.startswith(change.target + ".")
-            ]
-            if not chosen:
-                known = [n for n in m.groups if n.count(".") <= 1]
-                near = ", ".join(nearest(change.target, known))
-                raise EngineError(f"unknown state {change.target!r}; nearest: {near}; correct the schedule")
-            out[chosen] *= change.value
-            return out
-        case "set_parameter":
-            system.params[m.position(change.target)] = change.value
-        case "scale_parameter":
-            system.params[m.position(change.target)] *= change.value
-    return y
 
 
 def hold_after_death(states: Floats, time_h: Floats, died: float) -> Floats:

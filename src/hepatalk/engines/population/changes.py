@@ -1,0 +1,90 @@
+"""What a change of the schedule does to state and parameters: the engine's only door for injuries and interventions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hepatalk.errors import EngineError, nearest
+from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.schedule import Change
+
+__all__ = ["apply_change", "killed", "relabelled"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def relabelled(model: CompiledModel, y: Floats) -> Floats:
+    """Return the state, (n_states,), with all labels fresh: at time zero every cell is undivided and resident."""
+    out = y.copy()
+    for settled, fresh in zip(model.relabel.settled, model.relabel.fresh, strict=True):
+        out[fresh] += out[settled]
+        out[settled] = 0.0
+    return out
+
+
+def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Floats:
+    """Return the state, (n_states,), after a change; the parameters in force, (n_params,), are changed in place.
+
+    Raises
+    ------
+    EngineError
+        For a state that the model does not have.
+    ModelError
+        For a parameter that it does not have.
+    """
+    match change.action:
+        case "scale_extensive":
+            return np.where(m.extensive, y * change.value, y)
+        case "scale_state":
+            out = y.copy()
+            chosen = [
+                i
+                for i, name in enumerate(m.state_names)
+                if change.target in (name, name.split("@")[0]) or name.startswith(change.target + ".")
+            ]
+            if not chosen:
+                known = [n for n in m.groups if n.count(".") <= 1]
+                near = ", ".join(nearest(change.target, known))
+                raise EngineError(f"unknown state {change.target!r}; nearest: {near}; correct the schedule")
+            out[chosen] *= change.value
+            return out
+        case "kill":
+            return killed(m, params, y, change)
+        case "renew":
+            healthy = relabelled(m, m.rest)
+            body = np.array(["@" not in name for name in m.state_names])
+            return np.where(body, y, np.where(m.extensive, healthy * change.value, healthy))
+        case "set_parameter":
+            params[m.position(change.target)] = change.value
+        case "scale_parameter":
+            params[m.position(change.target)] *= change.value
+    return y
+
+
+def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Floats:
+    """Return the state, (n_states,), after a share of the cells of a type has died.
+
+    The volume that they had (mass, or count of cells without mass, at the volume share of the type) is added to the
+    dead tissue of their zone, if the change says which.
+
+    Raises
+    ------
+    EngineError
+        For a cell type, a zone or a kind of dead tissue that the model does not have.
+    """
+    cell, _, zone = change.target.partition("@")
+    cells = [name.removesuffix(".count") for name in m.groups if name.endswith(".count")]
+    if cell not in cells:
+        raise EngineError(f"unknown cell {cell!r}; allowed: {', '.join(cells)}; correct the schedule")
+    out = y.copy()
+    for z in range(1, m.zones + 1):
+        here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{cell}.") and n.endswith(f"@{z}")]
+        if not here or zone not in ("", str(z)):
+            continue
+        out[here] *= change.value
+        if change.into:
+            amount = m.slot_index.get(f"{cell}.mass@{z}", m.slot_index[f"{cell}.count@{z}"])
+            volume = params[m.position(f"{cell.lower()}_volume_share")] * (y[amount] - out[amount])
+            out[m.slot_index[f"{change.into}@{z}"]] += volume
+    return out

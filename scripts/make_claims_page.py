@@ -12,9 +12,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "claims.md"
 HEAD = """# The claims scoreboard
 
 The review's claims, posed as virtual experiments to the calibrated rat. The predicates stand in
-`src/hepatalk/experiments/data/predicates.yaml`; they were written from the claims alone, before any was run, and none
-has been edited since. No claim is used to fit the model. `margin` is the distance of the worst predicate from its line,
-as a fraction of the control: negative where it fails. Regenerate this page with `python scripts/make_claims_page.py`.
+`src/hepatalk/experiments/data/predicates.yaml`; they were written from the claims alone, each before its first run, and
+none has been edited since. No claim is used to fit the model. `margin` is the distance of the worst predicate from its
+line, as a fraction of the control: negative where it fails. Regenerate this page with
+`python scripts/make_claims_page.py`.
 """
 
 

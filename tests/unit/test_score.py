@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from hepatalk.errors import UnknownNameError
 from hepatalk.experiments.observations import load_claims
-from hepatalk.experiments.score import Predicate, Reading, _outcome, load_tests, score_claims
+from hepatalk.experiments.posing import pose
+from hepatalk.experiments.score import ClaimTest, Predicate, Reading, _judge, _outcome, _waits, load_tests, score_claims
+from hepatalk.knowledge.load import load
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
 
@@ -86,6 +89,54 @@ def test_every_claim_is_accounted_for() -> None:
             assert p.than.run is None or p.than.run in t.runs, t.id
             if p.compare in ("greater", "less", "before", "after") and p.than.run is not None:
                 assert p.margin >= 0.05, t.id
+
+
+def test_every_run_is_an_experiment_or_its_claim_says_what_it_awaits() -> None:
+    allowed = {"experiment", "schedule", "days", "knockouts", "hypotheses"}
+    for t in load_tests():
+        for name, spec in t.runs.items():
+            assert set(spec) <= allowed, (t.id, name)
+        used = {x for p in t.predicates for x in (p.run, p.than.run) if x is not None}
+        assert used == set(t.runs), t.id
+        if _waits(t, load()) is None:
+            for name, spec in t.runs.items():
+                assert pose(spec, t.id, name).days == float(spec["days"])
+
+
+def _awaiting(name: str, experiment: str) -> ClaimTest:
+    p = Predicate(readout="liver_volume", reduce="end", run="a", compare="between", than=Reading(low=0.9, high=1.1))
+    run = {"experiment": experiment, "days": 1}
+    return ClaimTest(id="C999", status="posable", awaits=(name,), runs={"a": run}, predicates=(p,))
+
+
+@pytest.mark.parametrize(
+    ("name", "experiment", "waits"),
+    [
+        ("sham", "sham", False),
+        ("not_yet", "not_yet", True),
+        ("HEP", "sham", False),
+        ("NOCELL", "sham", True),
+    ],
+)
+def test_a_claim_waits_until_what_it_needs_is_there(name: str, experiment: str, waits: bool) -> None:
+    assert (_waits(_awaiting(name, experiment), load()) is not None) is waits
+
+
+def test_a_waiting_claim_is_not_posable_and_says_what_it_waits_for() -> None:
+    verdict = _judge(_awaiting("not_yet", "not_yet"), load(), {})
+    assert verdict.status == "not_posable"
+    assert verdict.reason.startswith("awaits not_yet: unknown experiment 'not_yet'")
+    assert verdict.margin is None
+
+
+def test_a_claim_that_names_no_awaited_thing_fails_when_it_cannot_be_run() -> None:
+    test = _awaiting("not_yet", "not_yet").model_copy(update={"awaits": ()})
+    assert _judge(test, load(), {}).status == "fail"
+
+
+def test_only_a_claim_with_predicates_awaits_something() -> None:
+    with pytest.raises(ValidationError, match="has predicates"):
+        ClaimTest(id="C999", status="not_posable", reason="needs_space", awaits=("alpps",))
 
 
 def test_a_claim_is_posed_with_its_control() -> None:

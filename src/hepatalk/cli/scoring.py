@@ -34,8 +34,8 @@ def claims(
 ) -> None:
     """Run every claim as a virtual experiment with its control, failing ones first.
 
-    The predicates were written from the claims alone, before any was run. A failing claim is a finding, not an error:
-    the exit code stays 0. No claim is used to fit the model.
+    The predicates were written from the claims alone, each before its first run. A failing claim is a finding, not an
+    error: the exit code stays 0. No claim is used to fit the model.
     """
     from hepatalk.experiments.score import score_claims
 

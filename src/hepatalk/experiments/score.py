@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from hepatalk.engines.base import Progress
 from hepatalk.errors import ExperimentError, HepatalkError, unknown
@@ -58,16 +58,30 @@ class Predicate(_Record):
 
 
 class ClaimTest(_Record):
-    """How one claim is posed: runs and predicates, or why it cannot be posed."""
+    """How one claim is posed: runs and predicates, or why it cannot be posed.
+
+    Attributes
+    ----------
+    awaits : tuple of str
+        Experiments, injuries, interventions and cell types (in capitals) that this version may not have. Until it has
+        them the claim cannot be posed.
+    """
 
     id: str
     status: Literal["posable", "not_posable"]
+    awaits: tuple[str, ...] = ()
     reason: str | None = None
     note: str | None = None
     stated: str | None = None
     implied: bool = False
     runs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     predicates: tuple[Predicate, ...] = ()
+
+    @model_validator(mode="after")
+    def _waits_with_predicates(self) -> ClaimTest:
+        if self.awaits and not self.predicates:
+            raise ValueError("what awaits something has predicates; what has none has a reason")
+        return self
 
 
 @dataclass(frozen=True)
@@ -156,6 +170,9 @@ def _judge(test: ClaimTest, facts: Knowledge, done: dict[str, Result]) -> Verdic
     if test.status == "not_posable":
         reason = f"{test.reason}: {test.note}" if test.note else str(test.reason)
         return Verdict(test.id, "not_posable", reason, None, None, stated, test.implied)
+    wait = _waits(test, facts)
+    if wait is not None:
+        return Verdict(test.id, "not_posable", wait, None, None, stated, test.implied)
     try:
         results = {name: _run(spec, facts, done) for name, spec in test.runs.items()}
         outcomes = [_outcome(p, results) for p in test.predicates]
@@ -165,6 +182,21 @@ def _judge(test: ClaimTest, facts: Knowledge, done: dict[str, Result]) -> Verdic
     worst = min(outcomes, key=lambda o: o[0])
     passed = all(o[0] >= 0.0 for o in outcomes)
     return Verdict(test.id, "pass" if passed else "fail", worst[1], worst[0], float(passed), stated, test.implied)
+
+
+def _waits(test: ClaimTest, facts: Knowledge) -> str | None:
+    """Return what a claim waits for, None where it can be posed."""
+    if not test.awaits:
+        return None
+    words = f"awaits {', '.join(test.awaits)}"
+    if any(name.isupper() and name not in facts.cell for name in test.awaits):
+        return words
+    try:
+        for spec in test.runs.values():
+            pose(spec, "predicates.yaml", "a claim")
+    except HepatalkError as error:
+        return f"{words}: {error}"
+    return None
 
 
 def _run(spec: Mapping[str, Any], facts: Knowledge, done: dict[str, Result]) -> Result:

@@ -31,6 +31,7 @@ FLOOR = 1e-6
 FLOOR_CAPACITY = 1e-3
 FLOOR_LSEC = 1e-3
 FLOOR_SHARE = 1e-9
+FLOOR_LABELLED = 1e-12
 #: Hill power of the shortfall of function.
 FAILURE_POWER = 8.0
 
@@ -81,6 +82,20 @@ class Rest(NamedTuple):
     share: dict[Compartment, float]
     death: float
     binucleation: float
+
+
+class Journey(NamedTuple):
+    """A way from a type and zone to another: per-cell rate, cells that arrive for one, size of a new cell."""
+
+    cell: Any
+    zone: int
+    other: Any
+    at: int
+    origin: str
+    to: str | None
+    rate: float
+    fold: float
+    size: float
 
 
 def compartments(cell: Any) -> list[Compartment]:
@@ -255,6 +270,7 @@ class Reference:
         self.secretions = [t for t in terms if t.kind == "secretes"]
         self.influences = [t for t in terms if t.kind == "regulates"]
         self.stored = {t.signal for t in terms if t.kind == "stores"}
+        self.labels = self._who_bears_labels()
         self.healthy_cells = {cell.id: self._solve_cells(cell) for cell in knowledge.cells}
         self.rest, self.tissue = self._resting_state_without_nodes()
         self.state_names = tuple(self.rest)
@@ -293,9 +309,11 @@ class Reference:
                 name = f"node.{node.cell}.{node.id}"
                 top = m.now(f"activity.{name}", 1.0)
                 d[f"{name}@{z}"] = (top * self._node_target(m, name, z) - m[f"{name}@{z}"]) / m.now(node.tau)
-        for cell in self.knowledge.cells:
-            for z in cell.zones:
-                self._cells(m, d, cell, z)
+        turnover = {(cell.id, z): self._cells(m, d, cell, z) for cell in self.knowledge.cells for z in cell.zones}
+        journeys = self._journeys(m)
+        for journey in journeys:
+            self._travel(m, d, journey)
+        self._labels(m, d, turnover, journeys)
         self._dead(m, d)
         self._failure(m, d)
         unknown = set(m.runtime) - m.asked
@@ -376,6 +394,13 @@ class Reference:
         distribution.update(zip(here, n.tolist(), strict=True))
         return Rest(distribution, d, p)
 
+    def _who_bears_labels(self) -> dict[str, list[str]]:
+        """Return the inherited labels: one per type of origin among those that convert, and the user's own on all."""
+        steps = [(c, p) for c in self.knowledge.cells for p in c.processes if p.kind == "conversion"]
+        able = [c.id for c in self.knowledge.cells if any(c.id in (a.id, p.becomes) for a, p in steps)]
+        kinds = {f"from_{self.knowledge.cell[name].counts_as or name}" for name in able}
+        return {**dict.fromkeys(sorted(kinds), able), "label": [c.id for c in self.knowledge.cells]}
+
     def _movement(self, cell: Any, here: list[Compartment], p: float) -> Floats:
         """Return the matrix that takes healthy cells to their movement; a column is what happens to one cell."""
         rate = {}
@@ -411,6 +436,9 @@ class Reference:
                 amounts[f"{cell.id}.count@{z}"] = part
                 if cell.has_mass:
                     amounts[f"{cell.id}.mass@{z}"] = part
+                amounts |= {
+                    f"{cell.id}.{label}@{z}": 0.0 for label, bearers in self.labels.items() if cell.id in bearers
+                }
                 rest |= amounts
                 tissue |= set(amounts)
         for signal in self.knowledge.signals:
@@ -573,6 +601,8 @@ class Reference:
         for z in ZONES:
             self._sinusoids(m, q, z)
         q["volume"] = sum(q[f"volume@{z}"] for z in ZONES)
+        for cell in self.knowledge.cells:
+            q[f"tissue.{cell.id}"] = sum(m[f"{cell.id}.count@{z}"] for z in cell.zones) / max(q["volume"], FLOOR)
         q["flow"] = q["inflow"] / max(q["volume"], FLOOR)
         for cell in self.knowledge.cells:
             for z in cell.zones:
@@ -682,6 +712,10 @@ class Reference:
             else:
                 amount = sum(m[state_name(cell, c, z)] for c in chosen)
                 healthy = sum(self.healthy_cells[cell.id].share[c] for c in chosen)
+            if t.dying:
+                # The dead of the hour take the place of the living.
+                amount *= self._death(m, cell, z)
+                healthy *= self.healthy_cells[cell.id].death
             density = amount / max(m.physics[f"volume@{z}"], FLOOR)
             if cell.has_mass:
                 density *= m.physics[f"size@{z}"]  # twice the mass, twice the product
@@ -695,8 +729,22 @@ class Reference:
 
     # ------------------------------------------------------------------------------------------------------- cells
 
-    def _cells(self, m: Moment, d: dict[str, float], cell: Any, z: int) -> None:
-        """Movement among compartments, death, arrivals from the blood, and growth of mass."""
+    def _death(self, m: Moment, cell: Any, z: int) -> float:
+        """Return the death rate of a cell type, per h."""
+        healthy = self.healthy_cells[cell.id]
+        deaths = [process for process in cell.processes if process.kind == "death"]
+        stated = sum(self.number(process.rate) for process in deaths if process.rate != "solved")
+        death = 0.0
+        for process in deaths:
+            base = healthy.death - stated if process.rate == "solved" else m.now(process.rate)
+            death += base * self._gates(m, z, f"process.{cell.id}.{process.id}")
+        return death
+
+    def _cells(self, m: Moment, d: dict[str, float], cell: Any, z: int) -> tuple[float, float]:
+        """Movement among compartments, death, arrivals from the blood, and growth of mass.
+
+        Returns how many cells division adds, and the death rate, per h.
+        """
         healthy = self.healthy_cells[cell.id]
         count = f"{cell.id}.count@{z}"
 
@@ -716,12 +764,7 @@ class Reference:
         n = {c: m[state_name(cell, c, z)] for c in compartments(cell)}
         moved, added = moves(cell, n, rate, p)
 
-        deaths = [process for process in cell.processes if process.kind == "death"]
-        stated = sum(self.number(process.rate) for process in deaths if process.rate != "solved")
-        death = 0.0
-        for process in deaths:
-            base = healthy.death - stated if process.rate == "solved" else m.now(process.rate)
-            death += base * gates(process)
+        death = self._death(m, cell, z)
         for c, amount in n.items():
             d[state_name(cell, c, z)] = moved[c] - death * amount
         d[count] = added - death * m[count]
@@ -744,5 +787,105 @@ class Reference:
                 mass = f"{cell.id}.mass@{z}"
                 size = m.physics[f"size@{z}"]
                 short = size ** -self.number(process.restoring) if size > 0.0 else 0.0
-                synthesis = (self.number(process.rate) + healthy.death) * gates(process) * m[mass] * short
+                needed = self.number(process.rate) + healthy.death + self._mass_shortage(cell, z)
+                synthesis = needed * gates(process) * m[mass] * short
                 d[mass] = synthesis - (m.now(process.rate) + death) * m[mass]
+        return added, death
+
+    # ------------------------------------------------------------------------------------- changes of type and zone
+
+    def _can_convert(self, cell: Any, state: str) -> list[Compartment]:
+        last = stages(cell, state) - 1
+        return [c for c in compartments(cell) if (c.state, c.stage, c.nuclei) == (state, last, cell.nuclei[0])]
+
+    def _healthy_flow(self, cell: Any, process: Any, z: int) -> float:
+        """Return the cells that a conversion of given rate takes in health, per h and healthy hepatocyte."""
+        share = self.healthy_cells[cell.id].share
+        amount = sum(share[c] for c in self._can_convert(cell, process.origin)) * self.zone_share(cell.id, z)
+        return self.number(process.rate) * amount * self.number(cell.number)
+
+    def _base(self, m: Moment, cell: Any, process: Any, z: int) -> float:
+        """Return the ungated rate of a conversion; in health as many cells come back as leave."""
+        if process.rate != "solved":
+            return m.now(process.rate)
+        other = self.knowledge.cell[process.becomes]
+        back = [p for p in other.processes if p.kind == "conversion" and p.becomes == cell.id]
+        share = self.healthy_cells[cell.id].share
+        amount = sum(share[c] for c in self._can_convert(cell, process.origin)) * self.zone_share(cell.id, z)
+        return sum(self._healthy_flow(other, p, z) for p in back) / (amount * self.number(cell.number))
+
+    def _mass_shortage(self, cell: Any, z: int) -> float:
+        """Return what newly formed cells lack in mass against those that leave, per h and mass in health."""
+        lack = 0.0
+        for other in self.knowledge.cells:
+            for p in other.processes:
+                if p.kind == "conversion" and p.becomes == cell.id and z in other.zones:
+                    size = self.number(p.size) if p.size else 1.0
+                    lack += self._healthy_flow(other, p, z) * (1 - size)
+        return lack / (self.zone_share(cell.id, z) * self.number(cell.number)) if lack else 0.0
+
+    def _journeys(self, m: Moment) -> list[Journey]:
+        """Return every way out of a cell type or a zone with its rate per cell, and how many cells arrive for one."""
+        found = []
+        for cell in self.knowledge.cells:
+            for p in cell.processes:
+                for z in cell.zones:
+                    gates = self._gates(m, z, f"process.{cell.id}.{p.id}")
+                    if p.kind == "conversion" and z in self.knowledge.cell[p.becomes].zones:
+                        other = self.knowledge.cell[p.becomes]
+                        fold = self.number(cell.number) / self.number(other.number)
+                        size = self.number(p.size) if p.size else 1.0
+                        found.append(
+                            Journey(cell, z, other, z, p.origin, p.to, self._base(m, cell, p, z) * gates, fold, size)
+                        )
+                    elif p.kind == "migration" and z + 1 in cell.zones:
+                        back = self.number(p.rate) * self.zone_share(cell.id, z) / self.zone_share(cell.id, z + 1)
+                        found.append(Journey(cell, z, cell, z + 1, p.origin, None, m.now(p.rate) * gates, 1.0, 1.0))
+                        found.append(Journey(cell, z + 1, cell, z, p.origin, None, back, 1.0, 1.0))
+        return found
+
+    def _leaving(self, m: Moment, j: Journey) -> dict[Compartment, float]:
+        return {c: j.rate * m[state_name(j.cell, c, j.zone)] for c in self._can_convert(j.cell, j.origin)}
+
+    def _travel(self, m: Moment, d: dict[str, float], j: Journey) -> None:
+        """Take cells away at one end and let them arrive at the other, with their mass."""
+        leaving = self._leaving(m, j)
+        total = sum(leaving.values())
+        for c, flow in leaving.items():
+            d[state_name(j.cell, c, j.zone)] -= flow
+            if j.to is None:
+                d[state_name(j.other, c, j.at)] += flow
+        if j.to is not None:
+            # Who is new in a type has no past in it: the first lineage, and divided often as all settled cells have.
+            generation = LAST_GENERATION if j.other.counts_generations else None
+            new = Compartment(j.to, 0, j.other.lineages[0], j.other.nuclei[0], generation)
+            d[state_name(j.other, new, j.at)] += j.fold * total
+        d[f"{j.cell.id}.count@{j.zone}"] -= total
+        d[f"{j.other.id}.count@{j.at}"] += j.fold * total
+        if j.cell.has_mass:
+            d[f"{j.cell.id}.mass@{j.zone}"] -= total * m.physics[f"size@{j.zone}"]
+        if j.other.has_mass:
+            d[f"{j.other.id}.mass@{j.at}"] += j.fold * total * j.size
+
+    def _labels(
+        self,
+        m: Moment,
+        d: dict[str, float],
+        turnover: Mapping[tuple[str, int], tuple[float, float]],
+        journeys: list[Journey],
+    ) -> None:
+        """Inherited labels: labelled cells divide, die and travel as all cells of their type and zone do."""
+        for label, bearers in self.labels.items():
+
+            def part(name: str, z: int, label: str = label) -> float:
+                return m[f"{name}.{label}@{z}"] / max(m[f"{name}.count@{z}"], FLOOR_LABELLED)
+
+            for name in bearers:
+                for z in self.knowledge.cell[name].zones:
+                    added, death = turnover[name, z]
+                    d[f"{name}.{label}@{z}"] = added * part(name, z) - death * m[f"{name}.{label}@{z}"]
+            for j in journeys:
+                if j.cell.id in bearers and j.other.id in bearers:
+                    flow = sum(self._leaving(m, j).values()) * part(j.cell.id, j.zone)
+                    d[f"{j.cell.id}.{label}@{j.zone}"] -= flow
+                    d[f"{j.other.id}.{label}@{j.at}"] += j.fold * flow

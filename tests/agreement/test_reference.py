@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 SOURCE = (Path(__file__).parent / "reference.py").read_text(encoding="utf-8")
 PHX70 = Change(0.0, "scale_extensive", "liver", 0.3, "70% of the liver removed")
 
+LABEL = Change(0.0, "mark", "HEP.label", 0.2, "a fifth of the hepatocytes labelled")
+
 
 def reference_module(source: str) -> Any:
     """Return the module that a source text makes."""
@@ -87,9 +89,9 @@ def pair(knowledge: Knowledge) -> Pair:
 
 @pytest.fixture(scope="module")
 def course(pair: Pair) -> Floats:
-    """Ten states along two weeks after 70% resection."""
+    """Ten states along two weeks after 70% resection, a fifth of the hepatocytes labelled."""
     time_h = np.array([0.0, 1.0, 4.0, 12.0, 24.0, 36.0, 60.0, 96.0, 168.0, 336.0])
-    return PopulationEngine().run(pair.model, [PHX70], time_h).states
+    return PopulationEngine().run(pair.model, [PHX70, LABEL], time_h).states
 
 
 def removed(model: CompiledModel, fraction: float) -> Floats:
@@ -108,7 +110,7 @@ def perturbed(model: CompiledModel, seed: int) -> Floats:
         elif rng.uniform() < 0.03:
             y[i] = rng.choice([0.0, -1e-9])
     if rng.uniform() < 0.3:
-        gone = rng.choice(["HEP", "LSEC", "HSC", "KC", "BEC"])
+        gone = rng.choice(["HEP", "LSEC", "HSC", "KC", "BEC", "BIP"])
         y[[name.startswith(f"{gone}.") for name in model.state_names]] = 0.0
     return y
 
@@ -281,6 +283,15 @@ ERRORS = {
     "arrivals ignore inflow": ('gates(process) * m.physics["inflow"]', "gates(process)"),
     "clearance ignores Kupffer cells": ('"KC": "KC.total"}', '"KC": "volume"}'),
     "failure": ("FAILURE_POWER = 8.0", "FAILURE_POWER = 7.0"),
+    "number ratio": ("self.number(cell.number) / self.number(other.number)", "1.0"),
+    "way back": ("self.zone_share(cell.id, z) / self.zone_share(cell.id, z + 1)", "1.0"),
+    "mass of a new cell": ("j.fold * total * j.size", "j.fold * total"),
+    "labels do not divide": ("added * part(name, z) - death", "-death"),
+    "labels stay behind": ("+= j.fold * flow", "+= 0.0 * flow"),
+    "the dead do not count": (
+        "amount *= self._death(m, cell, z)",
+        "amount *= healthy and self.healthy_cells[cell.id].death",
+    ),
     "requirement": ("target *= 1 - w * (1 - h)", "target *= 1 - w * h"),
 }
 

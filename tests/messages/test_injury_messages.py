@@ -119,6 +119,11 @@ def test_unknown_cell_types() -> None:
     assert message("{at: 0 h, injury: block_division, cell: HEPS, efficacy: 0.9}").startswith(
         "unknown cell 'HEPS'; nearest: HEP, "
     )
+    said = message("{at: 0 h, intervention: label, cell: BEC, zone: 2, fraction: 0.9}", to_the_end=True)
+    assert said == "intervention label: zone 2 has no BEC; allowed: 1; correct the zone or leave it out"
+    said = message("{at: 0 h, intervention: label, cell: HEPP, fraction: 0.9}", to_the_end=True)
+    assert "HEPP" in said
+    assert "HEP" in said.split("HEPP")[1]
     said = message("{at: 0 h, intervention: deplete, cell: KCC, fraction: 0.9}", to_the_end=True)
     assert said.startswith("unknown cell 'KCC'; nearest: KC, ")
 

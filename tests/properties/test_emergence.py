@@ -13,7 +13,7 @@ import hepatalk.engines
 import hepatalk.model
 from hepatalk.engines.base import Course
 from hepatalk.engines.population.engine import PopulationEngine
-from hepatalk.experiments.readouts import measure, readouts_of
+from hepatalk.experiments.readouts import measure, readouts_of, tells_descent
 from hepatalk.knowledge import Knowledge, load
 from hepatalk.model import compile_model
 from hepatalk.model.compiled import CompiledModel
@@ -71,7 +71,9 @@ def test_a_resection_after_100_h_of_sham_gives_the_same_course_100_h_later(model
     later = course(model, [resect(0.7, 100.0)], times)
     for name, curve in measure(model, phx70).items():
         shifted = measure(model, later, [name])[name][1:]
-        assert np.allclose(shifted, curve, rtol=2e-4, atol=2e-6), name
+        # The healthy turnover of 100 h carries labels of descent on, one in a hundred thousand.
+        slack = 2e-4 if tells_descent(name) else 2e-6
+        assert np.allclose(shifted, curve, rtol=2e-4, atol=slack), name
 
 
 def test_the_same_start_state_set_by_hand_gives_the_same_course(model: CompiledModel, phx70: Course) -> None:
@@ -125,6 +127,8 @@ def test_the_healthy_state_returns_after_random_disturbance(model: CompiledModel
     )
     last = measure(model, c)
     for name in readouts_of(model):
+        if tells_descent(name) and name != "lsec_from_marrow":
+            continue  # set at time zero, which this start state has not been through
         # A disturbed animal recruits from the marrow on its way back; the few descendants keep their label.
         slack = 5e-3 if name == "lsec_from_marrow" else 1e-4
         assert last[name][-1] == pytest.approx(healthy[name][0], rel=0.03, abs=slack), name
@@ -134,7 +138,9 @@ def test_sham_stands_still_for_a_year(model: CompiledModel) -> None:
     times = np.array([0.0, 24.0, 24.0 * 30, 24.0 * 180, 24.0 * 365])
     c = course(model, [], times)
     for name, curve in measure(model, c).items():
-        assert np.all(np.abs(curve - curve[0]) <= 0.01 * max(abs(curve[0]), 1e-6)), name
+        # Labels of descent start at 0; the turnover of a healthy year carries less than one in a hundred on.
+        whole = 1.0 if tells_descent(name) else max(abs(curve[0]), 1e-6)
+        assert np.all(np.abs(curve - curve[0]) <= 0.01 * whole), name
 
 
 def test_cells_are_conserved(model: CompiledModel, phx70: Course) -> None:

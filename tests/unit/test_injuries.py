@@ -68,6 +68,8 @@ def short(*items: str, shares: Any = None, days: float = 14.0) -> list[tuple[flo
             ],
         ),
         ("{at: -1 d, intervention: deplete, cell: KC, fraction: 0.9}", [(-24.0, "kill", "KC", 0.1, "")]),
+        ("{at: 6 h, intervention: label, cell: HEP, fraction: 0.5}", [(6.0, "mark", "HEP.label", 0.5, "")]),
+        ("{at: 6 h, intervention: label, cell: HEP, zone: 3, fraction: 1.0}", [(6.0, "mark", "HEP.label@3", 1.0, "")]),
         (
             "{at: 0 h, intervention: deplete_matrix, fraction: 0.5}",
             [(0.0, "scale_state", "signal.ECM", 0.5, ""), (0.0, "scale_state", "store", 0.5, "")],

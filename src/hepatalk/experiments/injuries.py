@@ -21,6 +21,7 @@ recombinant S, d             ``supply.S`` = d healthy supplies
 knock_down G, q              ``activity.*`` of what G makes x (1 - share of G x q)
 overexpress G, k             ``activity.*`` of what G makes x (1 + share of G x (k - 1))
 deplete C, f                 cells C x (1 - f); nothing is left of them
+label C, z, f                a share f of the unlabelled cells C (of zone z) bears the label from now on
 deplete_matrix f             ``signal.ECM`` and what is bound to matrix x (1 - f)
 scale_demand k               ``body.demand`` x k at `at`, x 1 / k at `until`
 scale_inflow k               ``body.inflow`` x k at `at`, x 1 / k at `until`
@@ -58,6 +59,7 @@ from hepatalk.experiments.items import (
     HoldPortalFlow,
     Item,
     KnockDown,
+    Label,
     Neutralise,
     Overexpress,
     PartialHepatectomy,
@@ -102,6 +104,7 @@ DIVISION_RATES = MappingProxyType(
         "HSC": "hsc_commit_rate",
         "KC": "kc_commit_rate",
         "BEC": "bec_commit_rate",
+        "BIP": "bip_commit_rate",
     }
 )
 
@@ -183,6 +186,16 @@ def _events(index: int, item: Item, end_h: float) -> list[_Event]:
             return [_Event(index, change) for change in found]
         case Deplete(cell=cell, fraction=fraction):
             return [_Event(index, Change(at, "kill", cell, 1.0 - fraction, f"{fraction:.4g} of the {cell} removed"))]
+        case Label(cell=cell, zone=zone, fraction=fraction):
+            where, words = (f"@{zone}", f" of zone {zone}") if zone else ("", "")
+            return [
+                _Event(
+                    index,
+                    Change(
+                        at, "mark", f"{cell}.label{where}", fraction, f"{fraction:.4g} of the {cell}{words} labelled"
+                    ),
+                )
+            ]
         case DepleteMatrix(fraction=fraction):
             label = f"{fraction:.4g} of the matrix digested"
             return [_Event(index, Change(at, "scale_state", t, 1.0 - fraction, label)) for t in ("signal.ECM", "store")]

@@ -30,6 +30,7 @@ __all__ = [
     "Intervention",
     "Item",
     "KnockDown",
+    "Label",
     "Neutralise",
     "Overexpress",
     "PartialHepatectomy",
@@ -171,7 +172,7 @@ class BlockDivision(_Lasting):
     """
 
     injury: Literal["block_division"]
-    cell: Cell = field("HEP, LSEC, HSC, KC, BEC", "cell: HEP")
+    cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP", "cell: HEP")
     efficacy: float = field("0 < efficacy < 1 (for a complete block say 0.999)", "efficacy: 0.999", **_FRACTION)
 
 
@@ -238,8 +239,17 @@ class Deplete(Item):
     """Cells of a type are removed at a moment, as by clodronate, gadolinium or gliotoxin; they may come back."""
 
     intervention: Literal["deplete"]
-    cell: Cell = field("HEP, LSEC, HSC, KC, BEC", "cell: KC")
+    cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP", "cell: KC")
     fraction: float = field("0 < fraction < 1 (for all cells say 0.999)", "fraction: 0.9", **_FRACTION)
+
+
+class Label(Item):
+    """Cells of a type, of one zone or all, get an inherited label, as by a recombinase; descendants keep it."""
+
+    intervention: Literal["label"]
+    cell: Cell = field("HEP, BIP, BEC, LSEC, HSC, KC", "cell: HEP")
+    zone: Literal[1, 2, 3] | None = field("1 (portal), 2, 3 (central); all when left out", "zone: 1", default=None)
+    fraction: float = field("0 < fraction <= 1 (of the cells without the label)", "fraction: 1.0", gt=0.0, le=1.0)
 
 
 class DepleteMatrix(Item):
@@ -342,6 +352,7 @@ Intervention = (
     | KnockDown
     | Overexpress
     | Deplete
+    | Label
     | DepleteMatrix
     | SetParameter
     | HoldPortalFlow
@@ -372,6 +383,7 @@ _INTERVENTIONS: dict[str, type[Item]] = {
     "knock_down": KnockDown,
     "overexpress": Overexpress,
     "deplete": Deplete,
+    "label": Label,
     "deplete_matrix": DepleteMatrix,
     "set_parameter": SetParameter,
     "hold_portal_flow": HoldPortalFlow,
@@ -419,6 +431,7 @@ ScheduleItem = Annotated[
     | Annotated[KnockDown, Tag("intervention:knock_down")]
     | Annotated[Overexpress, Tag("intervention:overexpress")]
     | Annotated[Deplete, Tag("intervention:deplete")]
+    | Annotated[Label, Tag("intervention:label")]
     | Annotated[DepleteMatrix, Tag("intervention:deplete_matrix")]
     | Annotated[SetParameter, Tag("intervention:set_parameter")]
     | Annotated[HoldPortalFlow, Tag("intervention:hold_portal_flow")]

@@ -7,6 +7,7 @@ from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountTerms,
     Carries,
+    Conversion,
     Interaction,
     Parameter,
     Regulates,
@@ -28,6 +29,7 @@ _TARGETS = {
     "binucleation": "skipped cytokinesis of {0}",
     "physics": "the law of {0}",
     "density": "{0} per volume of tissue",
+    "tissue": "{0} per volume of the liver",
     "signal": "{0}",
     "target": "what drives {0}",
 }
@@ -97,6 +99,8 @@ def _steps(k: Knowledge, cell: str, process: str) -> str:
     for record in k.cell[cell].processes if cell in k.cell else ():
         if record.id == process and isinstance(record, Transition):
             return f" ({record.origin} to {record.to})"
+        if record.id == process and isinstance(record, Conversion):
+            return f" (to {record.becomes})"
     return ""
 
 

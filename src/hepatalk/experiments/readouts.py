@@ -17,7 +17,7 @@ from hepatalk.errors import unknown
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.damage import MANNERS
 
-__all__ = ["Readout", "first_waves", "measure", "readouts_of"]
+__all__ = ["Readout", "first_waves", "measure", "readouts_of", "tells_descent"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,6 +61,7 @@ _CYCLE = {
     "LSEC": (("process.LSEC.commit", 1.0),),
     "HSC": (("process.HSC.activate", 1.0), ("process.HSC.commit", 1.0)),
     "KC": (("process.KC.commit", 1.0),),
+    "BIP": (("process.BIP.commit", 1.0),),
 }
 
 
@@ -76,8 +77,21 @@ def readouts_of(model: CompiledModel) -> Mapping[str, Readout]:
     mapping of str to Readout
         In the order in which they are listed for users.
     """
-    found = [*_organ(model), *_damage(model), *_hepatocytes(model), *_cells(model), *_signals(model), *_nodes(model)]
+    found = [
+        *_organ(model),
+        *_damage(model),
+        *_hepatocytes(model),
+        *_cells(model),
+        *_lineages(model),
+        *_signals(model),
+        *_nodes(model),
+    ]
     return {r.name: r for r in found}
+
+
+def tells_descent(name: str) -> bool:
+    """Return whether a readout follows labels set at a moment: such a one has no healthy value to come back to."""
+    return name == "lsec_from_marrow" or name in {d[0] for d in _DESCENT} or name.startswith("label.")
 
 
 def _slots(model: CompiledModel, *names: str) -> tuple[int, ...]:
@@ -258,6 +272,46 @@ def _cells(model: CompiledModel) -> list[Readout]:
                 tuple(model.groups["LSEC.marrow"]),
                 tuple(model.groups["LSEC"]),
                 drivers=(("process.LSEC.recruit_marrow", 1.0),),
+            )
+        )
+    return found
+
+
+#: Shares of a cell type that come from another one: readout, cell type, tracer of its origin, in words, and the steps.
+_DESCENT = (
+    (
+        "hepatocytes_from_bec",
+        "HEP",
+        "from_BEC",
+        "share of hepatocytes that descend from cholangiocytes or bipotential cells of time zero",
+        (("process.BEC.dedifferentiate", 1.0), ("process.BIP.commit", 1.0), ("process.BIP.to_hepatocyte", 1.0)),
+    ),
+    (
+        "bec_from_hepatocytes",
+        "BEC",
+        "from_HEP",
+        "share of cholangiocytes that descend from hepatocytes of time zero",
+        (("process.HEP.dedifferentiate", 1.0), ("process.BIP.commit", 1.0), ("process.BIP.to_cholangiocyte", 1.0)),
+    ),
+)
+
+
+def _lineages(model: CompiledModel) -> list[Readout]:
+    """Return the shares of cell types by descent, and those that bear the user's label."""
+    found = []
+    for name, cell, tracer, definition, drivers in _DESCENT:
+        marked = _zoned(model, f"{cell}.{tracer}")
+        if marked:
+            here = tuple(model.groups[f"{cell}.count"])
+            found.append(Readout(name, "fraction", definition, marked, here, drivers=drivers))
+    for cell in (name.removesuffix(".count") for name in model.groups if name.endswith(".count")):
+        found.append(
+            Readout(
+                f"label.{cell}",
+                "fraction",
+                f"share of {cell} that bears the label",
+                _zoned(model, f"{cell}.label"),
+                tuple(model.groups[f"{cell}.count"]),
             )
         )
     return found

@@ -15,7 +15,7 @@ from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
-from hepatalk.experiments.readouts import first_waves, measure, readouts_of
+from hepatalk.experiments.readouts import first_waves, measure, readouts_of, tells_descent
 from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
@@ -256,7 +256,7 @@ def germline_state(
         )
     for name, curve in measure(model, course).items():
         # A label of descent since time zero is not a state.
-        if name != "lsec_from_marrow" and abs(curve[2] - curve[1]) > GERMLINE_DRIFT * max(abs(curve[2]), 1e-3):
+        if not tells_descent(name) and abs(curve[2] - curve[1]) > GERMLINE_DRIFT * max(abs(curve[2]), 1e-3):
             raise ExperimentError(
                 f"germline: an animal without {lost} finds no steady state within {GERMLINE_YEARS:g} years "
                 f"({name!r} still moves); allowed: a loss that settles; use germline: false"
@@ -283,10 +283,17 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
                 signals = [n.removeprefix("supply.") for n in model.param_names if n.startswith("supply.")]
                 raise unknown("signal", change.target.removeprefix("supply."), signals, "see 'hepatalk list signals'")
             model.position(change.target)
-        elif change.action == "kill":
+        elif change.action in ("kill", "mark"):
             cells = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
-            if change.target.partition("@")[0] not in cells:
-                raise unknown("cell", change.target, cells, "hepatalk list cells")
+            cell = change.target.partition("@")[0].removesuffix(".label")
+            if cell not in cells:
+                raise unknown("cell", cell, cells, "hepatalk list cells")
+            here = [z for z in range(1, model.zones + 1) if f"{cell}.label@{z}" in model.slot_index]
+            if change.action == "mark" and not {*map(str, here), ""} & {change.target.partition("@")[2]}:
+                raise ExperimentError(
+                    f"intervention label: zone {change.target.partition('@')[2]} has no {cell}; "
+                    f"allowed: {', '.join(map(str, here))}; correct the zone or leave it out"
+                )
 
 
 def _result(

@@ -13,10 +13,12 @@ from hepatalk.knowledge.records import (
     AccountTerms,
     Carries,
     CellType,
+    Conversion,
     Death,
     Growth,
     Hypothesis,
     Influx,
+    Migration,
     Regulates,
     Secretes,
     Signal,
@@ -291,6 +293,8 @@ def _of_cell(cell: CellType) -> Iterator[ParameterUse]:
     yield ParameterUse(cell.volume_share, "cells", cell.id, "volume_share", ROLES["fraction"])
     if cell.binucleate_share is not None:
         yield ParameterUse(cell.binucleate_share, "cells", cell.id, "binucleate_share", ROLES["fraction"])
+    if cell.number is not None:
+        yield ParameterUse(cell.number, "cells", cell.id, "number", ROLES["level"])
     for process in cell.processes:
         field = f"processes.{process.id}"
         match process:
@@ -300,9 +304,11 @@ def _of_cell(cell: CellType) -> Iterator[ParameterUse]:
                 yield ParameterUse(process.rate, "cells", cell.id, f"{field}.rate", ROLES["rate"])
                 if isinstance(process, Growth):
                     yield ParameterUse(process.restoring, "cells", cell.id, f"{field}.restoring", ROLES["power"])
-            case Death():
+            case Death() | Conversion() | Migration():
                 if process.rate != "solved":
                     yield ParameterUse(process.rate, "cells", cell.id, f"{field}.rate", ROLES["rate"])
+                if isinstance(process, Conversion) and process.size is not None:
+                    yield ParameterUse(process.size, "cells", cell.id, f"{field}.size", ROLES["level"])
 
 
 def _of_signal(signal: Signal) -> Iterator[ParameterUse]:

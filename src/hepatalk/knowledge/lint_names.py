@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hepatalk.knowledge.findings import Check, Finding, choices, placed_terms
 from hepatalk.knowledge.load import Knowledge
-from hepatalk.knowledge.records import SPECIES, CellType, Gene, Regulates, Species
+from hepatalk.knowledge.records import SPECIES, CellType, Conversion, Gene, Regulates, Species
 
 __all__ = [
     "CheckCellStates",
@@ -316,6 +316,7 @@ class CheckCellStates(Check):
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return the unknown states, lineages, zones and cells, and processes named twice."""
         found = [self.found(k, "cells", cell.id, *hit) for cell in k.cells for hit in self._misfits(cell)]
+        found += [self.found(k, "cells", cell.id, *hit) for cell in k.cells for hit in self._misled(k, cell)]
         for node in k.nodes:
             if node.cell not in k.cell:
                 label, allowed = f"{node.cell}.{node.id}", choices(node.cell, k.cell)
@@ -327,7 +328,7 @@ class CheckCellStates(Check):
         states = [s.id for s in cell.states]
         for p in cell.processes:
             for field in ("origin", "state", "to"):
-                name = getattr(p, field, None)
+                name = None if field == "to" and isinstance(p, Conversion) else getattr(p, field, None)
                 if name is not None and name not in states:
                     yield f"processes.{p.id}.{field}", name, choices(name, states), "correct the state"
             lineage = getattr(p, "lineage", None)
@@ -338,6 +339,32 @@ class CheckCellStates(Check):
                 yield field, name, "an id used once in the cell type", "rename one of the two"
         if not cell.zones or not set(cell.zones) <= {1, 2, 3} or len(set(cell.zones)) < len(cell.zones):
             yield "zones", list(cell.zones), "zones 1, 2, 3, each at most once", "correct the zones"
+
+    @staticmethod
+    def _misled(k: Knowledge, cell: CellType) -> Iterator[tuple[str, object, str, str]]:
+        """Yield what is wrong with where cells of a type convert to."""
+        converts = [p for p in cell.processes if isinstance(p, Conversion)]
+        if cell.counts_as is not None and cell.counts_as not in k.cell:
+            yield "counts_as", cell.counts_as, choices(cell.counts_as, k.cell), "correct the cell type"
+        if converts and cell.number is None:
+            yield "number", None, "a parameter name", "conversions need a common unit of cells; add it"
+        for p in converts:
+            other = k.cell.get(p.becomes)
+            if other is None or other.id == cell.id:
+                allowed = choices(p.becomes, [c for c in k.cell if c != cell.id])
+                yield f"processes.{p.id}.becomes", p.becomes, allowed, "correct the cell type"
+                continue
+            if p.to not in [s.id for s in other.states]:
+                allowed = choices(p.to, [s.id for s in other.states])
+                yield f"processes.{p.id}.to", p.to, allowed, "correct the state"
+            if any(t.stages > 1 for t in cell.states if t.id == p.origin):
+                allowed = "a state of one stage"
+                yield f"processes.{p.id}.origin", p.origin, allowed, "who leaves the last stage would come to the first"
+            back = [q for q in other.processes if isinstance(q, Conversion) and q.becomes == cell.id]
+            solved = [q for q in (p, *back) if q.rate == "solved"]
+            if len(back) != 1 or len(solved) != 1 or (back[0].origin, back[0].to) != (p.to, p.origin):
+                allowed = f"one conversion of {other.id} back, between the same states, one of the two rates 'solved'"
+                yield f"processes.{p.id}", p.id, allowed, "without it health would not stand still; correct one"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,11 @@ def regulators(k: Knowledge) -> set[str]:
     """Return every name that may regulate."""
     names = {f"signal.{s.id}" for s in k.signals} | {f"node.{n.cell}.{n.id}" for n in k.nodes}
     for cell in k.cells:
-        names |= {f"state.{cell.id}.{word}" for word in state_words(cell)} | {f"density.{cell.id}", f"{cell.id}.count"}
+        names |= {f"state.{cell.id}.{word}" for word in state_words(cell)} | {
+            f"density.{cell.id}",
+            f"tissue.{cell.id}",
+            f"{cell.id}.count",
+        }
         names |= {f"{cell.id}.mass"} if cell.has_mass else set()
     return names | set(_QUANTITIES)
 

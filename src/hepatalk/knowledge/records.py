@@ -203,11 +203,48 @@ class Growth(Record):
     rows: tuple[str, ...] = ()
 
 
-CellProcess = Annotated[Transition | Timed | Death | Influx | Growth, Field(discriminator="kind")]
+class Conversion(Record):
+    """Cells in state ``origin`` become cells of type ``becomes``, in its state ``to``, in the zone where they are.
+
+    ``rate`` is per h x gates; ``rate: solved`` balances the conversion the other way in each zone, so that health has
+    no net flow. Only cells with one nucleus convert. ``size`` is the size of a new cell (x that of a healthy one)
+    where the new type has mass.
+    """
+
+    kind: Literal["conversion"]
+    id: Name
+    origin: str
+    becomes: str
+    to: str
+    rate: str
+    size: str | None = None
+    rows: tuple[str, ...] = ()
+
+
+class Migration(Record):
+    """Cells in state ``origin`` move a zone further inwards at ``rate`` (per h) x gates.
+
+    They come back ungated, at the rate that keeps the healthy shares of the zones.
+    """
+
+    kind: Literal["migration"]
+    id: Name
+    origin: str
+    rate: str
+    rows: tuple[str, ...] = ()
+
+
+CellProcess = Annotated[
+    Transition | Timed | Death | Influx | Growth | Conversion | Migration, Field(discriminator="kind")
+]
 
 
 class CellType(Record):
-    """A cell type: where it lives, its states, and the closed list of things it can do."""
+    """A cell type: where it lives, its states, and the closed list of things it can do.
+
+    ``number`` names the healthy number of its cells per healthy hepatocyte: conversions need it to count cells of two
+    types in one unit. ``counts_as`` names the type as which lineage tracing counts its cells at time zero.
+    """
 
     id: Name
     name: str
@@ -217,6 +254,8 @@ class CellType(Record):
     zones: tuple[Whole, ...]
     zone_share: str
     volume_share: str
+    number: str | None = None
+    counts_as: str | None = None
     lineages: tuple[str, ...] = ("resident",)
     nuclei: tuple[str, ...] = ("mononucleate",)
     binucleation: str | None = None
@@ -270,11 +309,15 @@ class Node(Record):
 
 
 class Secretes(Record):
-    """A cell type (in one of its states) releases a signal; ``share`` weighs it against the other sources."""
+    """A cell type (in one of its states) releases a signal; ``share`` weighs it against the other sources.
+
+    With ``dying`` its dying cells release it: the source follows their number per h instead of the number present.
+    """
 
     kind: Literal["secretes"]
     cell: str
     state: str | None = None
+    dying: bool = False
     signal: str
     share: str
 
@@ -354,7 +397,6 @@ class AccountNotRun(Record):
         "history",
         "no_direction",
         "outside_scope",
-        "awaits_transdifferentiation",
     ]
     note: str
 

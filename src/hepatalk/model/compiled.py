@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,10 +54,17 @@ class Relabel:
     ----------
     settled, fresh : (n_pairs,) int array
         At time zero what is in state ``settled[i]`` moves to state ``fresh[i]``.
+    marks, counts : (n_marks,) int array
+        At time zero the tracer in state ``marks[i]`` becomes as large as the count of cells in ``counts[i]``.
+    tracers : (n_tracers,) int array
+        All states that hold inherited labels; no rate depends on them.
     """
 
     settled: Ints
     fresh: Ints
+    marks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    counts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    tracers: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)

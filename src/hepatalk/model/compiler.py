@@ -40,7 +40,7 @@ from hepatalk.knowledge.records import (
     Stores,
     Term,
 )
-from hepatalk.model import damage, motion, physics, signals
+from hepatalk.model import damage, motion, physics, signals, tracers
 from hepatalk.model.compiled import Activity, CompiledModel
 from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
@@ -113,6 +113,10 @@ class Compiler:
         The compartments of a cell type in a zone, in the order of its `Population`.
     death_rates : dict of cell type to float
         The death rate that balances the healthy turnover, per h.
+    made : dict of (cell type, zone) to list of (slot, number)
+        What each kind of division adds to the cells of a type, per h.
+    flows : list of ((cell type, zone), (cell type, zone), slot, ratio)
+        Cells that go from one type or zone to another, per h, and how many arrive for each that leaves.
     secretions, statements, stores, carriers : dict
         The terms of all rows, by signal or target, as they are gathered.
     carried : set of str
@@ -132,6 +136,8 @@ class Compiler:
     populations: dict[str, tuple[Population, RestingPopulation]] = field(default_factory=dict)
     cells_at: dict[tuple[str, int], list[Slot]] = field(default_factory=dict)
     death_rates: dict[str, float] = field(default_factory=dict)
+    made: dict[tuple[str, int], list[tuple[Slot, float]]] = field(default_factory=dict)
+    flows: list[tuple[tuple[str, int], tuple[str, int], Slot, float]] = field(default_factory=list)
     secretions: dict[str, list[tuple[str, Secretes]]] = field(default_factory=lambda: defaultdict(list))
     statements: dict[str, list[Statement]] = field(default_factory=lambda: defaultdict(list))
     stores: dict[str, str] = field(default_factory=dict)
@@ -149,6 +155,7 @@ class Compiler:
         self._check_requests()
         self._gather_terms()
         motion.declare(self)
+        tracers.declare(self)
         damage.declare(self)
         signals.declare(self)
         self._declare_nodes()
@@ -157,6 +164,7 @@ class Compiler:
         signals.write(self)
         self._write_nodes()
         motion.write(self)
+        tracers.write(self)
         damage.write_dead(self)
         physics.write_failure(self)
         self.gates.check_all_used()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hepatalk.model import tracers
 from hepatalk.model.compiled import CompiledModel, Floats, Ints, Relabel
 from hepatalk.model.populations import ZONES
 from hepatalk.model.rest import fill_resting_values
@@ -83,7 +84,7 @@ def _fluxes(t: Tape) -> tuple[Ints, Ints, Floats]:
 
 
 def _relabel(c: Compiler) -> Relabel:
-    """Pair every compartment that bears a label with the one of the same cells without it."""
+    """Pair every compartment that bears a label with the one of the same cells without it, and tracers with counts."""
     settled, fresh = [], []
     for cell, (population, _) in c.populations.items():
         for zone in population.cell.zones:
@@ -94,7 +95,14 @@ def _relabel(c: Compiler) -> Relabel:
                 if plain != k:
                     settled.append(here[i])
                     fresh.append(here[population.position[plain]])
-    return Relabel(np.array(settled, dtype=np.int64), np.array(fresh, dtype=np.int64))
+    marks, counts = [], []
+    for tracer, cells in tracers.origins(c).items():
+        for cell in cells:
+            for zone in c.knowledge.cell[cell].zones:
+                marks.append(c.slot(f"{cell}.{tracer}@{zone}"))
+                counts.append(c.slot(f"{cell}.count@{zone}"))
+    lists = (settled, fresh, marks, counts, tracers.states(c))
+    return Relabel(*(np.array(states, dtype=np.int64) for states in lists))
 
 
 def _groups(c: Compiler) -> dict[str, Ints]:

@@ -115,12 +115,20 @@ class Linearised:
 
     @cached_property
     def modes(self) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.complex128]]:
-        """Eigenvalues of the Jacobian, per h, the largest real part first, and the eigenvectors in columns."""
-        eigenvalues, vectors = np.linalg.eig(self.jacobian)
+        """Eigenvalues of the Jacobian, per h, the largest real part first, and the eigenvectors in columns.
+
+        Tracers are left out (their rows of the vectors are 0): no rate depends on them, so that the eigenvalues of the
+        others stay as they are, while a label has neither a healthy value nor a reason to fade.
+        """
+        n = self.model.n_states
+        kept = np.setdiff1d(np.arange(n), self.model.relabel.tracers)
+        eigenvalues, vectors = np.linalg.eig(self.jacobian[np.ix_(kept, kept)])
         order = np.argsort(-eigenvalues.real)
-        return eigenvalues[order].astype(np.complex128), vectors[:, order].astype(np.complex128)
+        whole = np.zeros((n, len(kept)), dtype=np.complex128)
+        whole[kept] = vectors[:, order]
+        return eigenvalues[order].astype(np.complex128), whole
 
     @cached_property
     def left(self) -> npt.NDArray[np.complex128]:
-        """Left eigenvectors in rows, (n_states, n_states); a pseudoinverse, as chains of equal stages have too few."""
+        """Left eigenvectors in rows, (n_modes, n_states); a pseudoinverse, as chains of equal stages have too few."""
         return np.asarray(np.linalg.pinv(self.modes[1]), dtype=np.complex128)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hepatalk.errors import ModelError
-from hepatalk.knowledge.records import Death, Growth, Influx, Timed, Transition
+from hepatalk.knowledge.records import CellProcess, Conversion, Death, Growth, Influx, Migration, Timed, Transition
+from hepatalk.model import conversion
 from hepatalk.model.laws import Law
 from hepatalk.model.populations import Population, RestingPopulation, influx_targets, resting_population
 from hepatalk.model.tape import Slot
@@ -18,7 +19,7 @@ from hepatalk.model.tape import Slot
 if TYPE_CHECKING:
     from hepatalk.model.compiler import Compiler
 
-__all__ = ["declare", "write"]
+__all__ = ["death_rate", "declare", "write"]
 
 
 def declare(c: Compiler) -> None:
@@ -35,6 +36,7 @@ def declare(c: Compiler) -> None:
         share = c.value(cell.binucleate_share) if cell.binucleate_share else None
         resting = resting_population(population, rate, share)
         c.populations[cell.id] = (population, resting)
+        c.death_rates[cell.id] = resting.death_rate
         shares = c.profile(cell.zone_share)
         for zone in cell.zones:
             _declare_in_zone(c, population, resting, zone, shares[zone - 1])
@@ -87,12 +89,11 @@ def write(c: Compiler) -> None:
     for cell, (population, resting) in c.populations.items():
         for zone in population.cell.zones:
             _write_moves(c, cell, population, resting, zone)
-            _write_loss_and_gain(c, cell, population, resting, zone)
+            _write_loss_and_gain(c, cell, population, zone)
+            _write_travel(c, cell, population, zone)
 
 
-def _process_rate(
-    c: Compiler, cell: str, process: Transition | Timed | Death | Influx | Growth, base: int, zone: int
-) -> Slot:
+def _process_rate(c: Compiler, cell: str, process: CellProcess, base: int, zone: int) -> Slot:
     """Return the slot of a process's rate: baseline (position of a parameter, per h) x gates."""
     name = f"process.{cell}.{process.id}"
     c.gates.ask(name)
@@ -126,6 +127,7 @@ def _write_moves(c: Compiler, cell: str, population: Population, resting: Restin
             t.flux(here[target], made, number)
             if number > 1.0:
                 t.flux(count, made, number - 1.0)
+                c.made.setdefault((cell, zone), []).append((made, number - 1.0))
 
 
 def _move_rates(c: Compiler, cell: str, population: Population, zone: int) -> dict[str, Slot]:
@@ -158,33 +160,58 @@ def _binucleation(c: Compiler, cell: str, probability: float, zone: int) -> tupl
 # ------------------------------------------------------------------------------------------ death, arrival and growth
 
 
-def _write_loss_and_gain(c: Compiler, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
+def death_rate(c: Compiler, cell: str, zone: int) -> Slot:
+    """Return the slot of the death rate of a cell type in a zone, per h; written when it is first asked for.
+
+    Raises
+    ------
+    ModelError
+        If the stated death rates of the cell type exceed its healthy turnover.
+    """
     t = c.tape
-    here, count = c.cells_at[cell, zone], c.slot(f"{cell}.count@{zone}")
-    deaths = []
-    given = sum(c.value(p.rate) for p in population.cell.processes if isinstance(p, Death) and p.rate != "solved")
-    if given >= resting.death_rate:
+    name = f"death.{cell}@{zone}"
+    written = t.find(name)
+    if written is not None:
+        return written
+    processes = [p for p in c.populations[cell][0].cell.processes if isinstance(p, Death)]
+    healthy, given = c.death_rates[cell], sum(c.value(p.rate) for p in processes if p.rate != "solved")
+    if given >= healthy:
         raise ModelError(
             f"cell type {cell}: its stated death rates ({given:.3g} per h) exceed its healthy turnover "
-            f"({resting.death_rate:.3g} per h); lower them"
+            f"({healthy:.3g} per h); lower them"
         )
-    c.death_rates[cell] = resting.death_rate
-    for process in population.cell.processes:
-        if isinstance(process, Death):
-            base = (
-                t.param(f"rest:death {cell}.{process.id}", resting.death_rate - given)
-                if process.rate == "solved"
-                else c.p(process.rate)
-            )
-            deaths.append(_process_rate(c, cell, process, base, zone))
-        elif isinstance(process, Influx):
-            _write_influx(c, cell, population, process, zone)
-    total = t.op(Law.LINEAR, deaths, [t.number(0.0)] + [t.number(1.0)] * len(deaths), name=f"death.{cell}@{zone}")
+    deaths = []
+    for process in processes:
+        solved = process.rate == "solved"
+        base = t.param(f"rest:death {cell}.{process.id}", healthy - given) if solved else c.p(process.rate)
+        deaths.append(_process_rate(c, cell, process, base, zone))
+    return t.op(Law.LINEAR, deaths, [t.number(0.0)] + [t.number(1.0)] * len(deaths), name=name)
+
+
+def _write_loss_and_gain(c: Compiler, cell: str, population: Population, zone: int) -> None:
+    t = c.tape
+    here, count = c.cells_at[cell, zone], c.slot(f"{cell}.count@{zone}")
+    total = death_rate(c, cell, zone)
     for slot in (*here, count):
         t.flux(slot, t.op(Law.PRODUCT, [total, slot], []), -1.0)
     for process in population.cell.processes:
-        if isinstance(process, Growth):
+        if isinstance(process, Influx):
+            _write_influx(c, cell, population, process, zone)
+        elif isinstance(process, Growth):
             _write_growth(c, cell, process, total, zone)
+
+
+def _write_travel(c: Compiler, cell: str, population: Population, zone: int) -> None:
+    """Write what takes cells out of their type or zone: conversions, and migration to the next zone."""
+    for process in population.cell.processes:
+        if isinstance(process, Conversion) and zone in c.knowledge.cell[process.becomes].zones:
+            given = conversion.base_rate(c, cell, process, zone)
+            solved = process.rate == "solved"
+            base = c.tape.param(f"rest:{cell}.{process.id}@{zone}", given) if solved else c.p(process.rate)
+            conversion.write_conversion(c, cell, process, _process_rate(c, cell, process, base, zone), zone)
+        elif isinstance(process, Migration) and zone + 1 in population.cell.zones:
+            rate = _process_rate(c, cell, process, c.p(process.rate), zone)
+            conversion.write_migration(c, cell, process, rate, zone)
 
 
 def _write_influx(c: Compiler, cell: str, population: Population, process: Influx, zone: int) -> None:
@@ -213,14 +240,16 @@ def _write_influx(c: Compiler, cell: str, population: Population, process: Influ
 
 
 def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, zone: int) -> None:
-    """dM/dt = (k + d0) G M v^-q - (k + d) M, v = M/N: synthesis falls short in cells that are large already.
+    """dM/dt = (k + d0 + e) G M v^-q - (k + d) M, v = M/N: synthesis falls short in cells that are large already.
 
-    With q = 1 a cell would tend to the size G; with q near 0 it would grow as long as G is above 1.
+    e makes good what new cells lack where cells of other types join (`hepatalk.model.conversion`). With q = 1 a cell
+    would tend to the size G; with q near 0 it would grow as long as G is above 1.
     """
     t = c.tape
     mass, size = c.slot(f"{cell}.mass@{zone}"), c.slot(f"size@{zone}")
     k = c.value(process.rate)
-    base = t.param(f"rest:synthesis {cell}.{process.id}", k + c.death_rates[cell])
+    lacking = conversion.carried_mass(c, cell, zone)
+    base = t.param(f"rest:synthesis {cell}.{process.id}@{zone}", k + c.death_rates[cell] + lacking)
     synthesis = _process_rate(c, cell, process, base, zone)
     opposing = t.param(f"rest:minus {process.restoring}", -c.value(process.restoring))
     shortfall = t.op(Law.POWER, [size], [t.number(1.0), opposing])

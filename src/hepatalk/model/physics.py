@@ -22,6 +22,7 @@ vascular (zone)  LSECs per hepatocyte mass
 oxygen (zone)    profile x x(1 + k)/(x + k), x = vascular: supply against Michaelis-Menten use (k = oxygen_extraction)
 size (zone)      hepatocyte mass / hepatocytes
 density (zone)   cells of a type / volume of the zone
+tissue           cells of a type in the whole liver / volume, which every zone sees alike
 shortfall        steep Hill function of load around 1 / critical_function, 0 to 1 (per h)
 deficit          d deficit/dt = shortfall - deficit_recovery x deficit, in h; death is the moment at which it
                  reaches lethal_deficit
@@ -108,6 +109,9 @@ def write(c: Compiler) -> None:
             scale = t.number(resting_zone_volume(c, zone) / c.shares(cell.id, zone))
             count_and_volume = [c.slot(f"{cell.id}.count@{zone}"), c.slot(f"volume@{zone}")]
             t.op(Law.RATIO, count_and_volume, [scale, tiny], name=f"density.{cell.id}@{zone}")
+        counts = [c.slot(f"{cell.id}.count@{z}") for z in cell.zones]
+        total = t.op(Law.LINEAR, counts, [zero] + [one] * len(counts))
+        t.op(Law.RATIO, [total, volume], [one, tiny], name=f"tissue.{cell.id}")
 
 
 def _inflow(c: Compiler) -> Slot:

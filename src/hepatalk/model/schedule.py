@@ -10,7 +10,7 @@ from typing import Literal
 
 __all__ = ["Action", "Change"]
 
-Action = Literal["scale_extensive", "scale_state", "kill", "renew", "set_parameter", "scale_parameter"]
+Action = Literal["scale_extensive", "scale_state", "kill", "renew", "mark", "set_parameter", "scale_parameter"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,12 @@ class Change:
     ----------
     at_h : float
         When, in hours; time zero is the reference of the experiment.
-    action : {'scale_extensive', 'scale_state', 'kill', 'renew', 'set_parameter', 'scale_parameter'}
+    action : {'scale_extensive', 'scale_state', 'kill', 'renew', 'mark', 'set_parameter', 'scale_parameter'}
         ``scale_extensive`` multiplies every count and mass of the liver; concentrations stay as they are.
         ``scale_state`` multiplies the states whose name is ``target`` or begins with ``target.``.
         ``kill`` multiplies all cells of a type, and what volume they lose stays as dead tissue of the kind ``into``.
         ``renew`` puts a healthy liver of the size ``value`` in place of this one; blood and body stay as they are.
+        ``mark`` gives the label ``target`` (``HEP.label`` or ``HEP.label@1``) to a fraction of the cells without it.
     target : str
         Parameter or state; for ``kill`` a cell type, or a cell type in a zone as ``HEP@3``; ignored by
         ``scale_extensive`` and ``renew``.

@@ -5,9 +5,9 @@ Levels are relative to the healthy mean over the zones. A local signal of level 
     ds/dt = k (sum of sources - gates s) + m (mean of the zones - s) + release - binding,
 
 k being ln 2 / half-life (per h) and m the mixing between zones (per h). Each source is share x activity x gates x
-density of the releasing cells (x their size, where a type has mass), and the shares of all sources add up to the
-resting supply of the zone, so that the signal stands still in health whoever makes it. A systemic signal has one
-level, with portal inflow for a source:
+density of the releasing cells (x their size, where a type has mass), or of the cells that die per h, and the shares of
+all sources add up to the resting supply of the zone, so that the signal stands still in health whoever makes it. A
+systemic signal has one level, with portal inflow for a source:
 
     ds/dt = k (inflow x gates - gates x s x what removes it).
 
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from hepatalk.errors import KnowledgeError
 from hepatalk.knowledge.records import Secretes, Signal
+from hepatalk.model import motion
 from hepatalk.model.laws import Law
 from hepatalk.model.physics import resting_zone_volume
 from hepatalk.model.populations import ZONES
@@ -201,6 +202,9 @@ def _source(c: Compiler, signal: Signal, row: str, term: Secretes, zone: int, re
     volume = c.slot(f"volume@{zone}")
     scale = t.param(f"rest:density {who}", resting_zone_volume(c, zone) / amount)
     density = t.op(Law.RATIO, [cells, volume], [scale, t.number(_LEAST_VOLUME)])
+    if term.dying:
+        turnover = t.param(f"rest:1/turnover {term.cell}", 1.0 / c.death_rates[term.cell])
+        density = t.op(Law.PRODUCT, [density, motion.death_rate(c, term.cell, zone)], [turnover])
     target = f"secretion.{signal.id}.{term.cell}"
     c.gates.ask(target)
     factors = c.gates.gate(target, zone, also=[f"secretion.{signal.id}"])

@@ -9,17 +9,18 @@ from hepatalk.errors import EngineError, nearest
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
-__all__ = ["apply_change", "killed", "relabelled"]
+__all__ = ["apply_change", "killed", "marked", "relabelled"]
 
 Floats = npt.NDArray[np.float64]
 
 
 def relabelled(model: CompiledModel, y: Floats) -> Floats:
-    """Return the state, (n_states,), with all labels fresh: at time zero every cell is undivided and resident."""
+    """Return the state, (n_states,), with all labels fresh: at time zero every cell is undivided and no convert."""
     out = y.copy()
     for settled, fresh in zip(model.relabel.settled, model.relabel.fresh, strict=True):
         out[fresh] += out[settled]
         out[settled] = 0.0
+    out[model.relabel.marks] = out[model.relabel.counts]
     return out
 
 
@@ -49,6 +50,8 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
                 raise EngineError(f"unknown state {change.target!r}; nearest: {near}; correct the schedule")
             out[chosen] *= change.value
             return out
+        case "mark":
+            return marked(m, y, change)
         case "kill":
             return killed(m, params, y, change)
         case "renew":
@@ -87,4 +90,25 @@ def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Float
             amount = m.slot_index.get(f"{cell}.mass@{z}", m.slot_index[f"{cell}.count@{z}"])
             volume = params[m.position(f"{cell.lower()}_volume_share")] * (y[amount] - out[amount])
             out[m.slot_index[f"{change.into}@{z}"]] += volume
+    return out
+
+
+def marked(m: CompiledModel, y: Floats, change: Change) -> Floats:
+    """Return the state, (n_states,), after a fraction of the unmarked cells of a type and zone has been marked.
+
+    Raises
+    ------
+    EngineError
+        If the target is no label of a cell type.
+    """
+    out = y.copy()
+    index = {name: i for i, name in enumerate(m.state_names)}
+    labels = [name for name in index if name.split("@")[0].endswith(".label")]
+    chosen = [name for name in labels if change.target in (name, name.split("@")[0])]
+    if not chosen:
+        near = ", ".join(nearest(change.target, labels))
+        raise EngineError(f"unknown label {change.target!r}; nearest: {near}; correct the schedule")
+    for name in chosen:
+        count = out[index[name.replace(".label@", ".count@")]]
+        out[index[name]] += change.value * (count - out[index[name]])
     return out

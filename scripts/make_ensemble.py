@@ -26,6 +26,7 @@ from hepatalk.inference.calibration import data_of_rat
 from hepatalk.inference.ensemble import Draft, Prior, Sampler, constraint
 from hepatalk.knowledge import load
 from hepatalk.knowledge.load import Knowledge
+from hepatalk.model.compiler import compile_model
 
 ROOT = Path(__file__).resolve().parent.parent
 ENSEMBLE = ROOT / "src" / "hepatalk" / "experiments" / "data" / "ensemble_rat.csv"
@@ -37,6 +38,11 @@ OPEN_ABOVE = 0.8
 _sampler: dict[str, Sampler] = {}
 
 
+def model_hash(knowledge: Knowledge) -> str:
+    """Return the hash of the rat's model, for which members are made."""
+    return compile_model(knowledge, "rat").hash
+
+
 def draw(seed: int, jacobian: list[list[float]]) -> Draft:
     """Draw one member in a worker, which makes its sampler once."""
     if "here" not in _sampler:
@@ -46,18 +52,16 @@ def draw(seed: int, jacobian: list[list[float]]) -> Draft:
 
 def drafts_until(sampler: Sampler, members: int, workers: int, store: Path) -> list[Draft]:
     """Return all drafts, in order of their seeds, until enough are kept."""
-    version = sampler.knowledge.version
+    model = model_hash(sampler.knowledge)
     known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-    drafts = [Draft(**d) for d in known["drafts"]] if known.get("knowledge_version") == version else []
+    drafts = [Draft(**d) for d in known["drafts"]] if known.get("model_hash") == model else []
     started, already = time.monotonic(), len(drafts)
     jacobian = sampler.jacobian.tolist()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while len(kept(sampler, drafts)) < members:
             seeds = range(len(drafts) + 1, len(drafts) + 1 + 4 * workers)
             drafts += pool.map(draw, seeds, [jacobian] * len(seeds))
-            store.write_text(
-                json.dumps({"knowledge_version": version, "drafts": [asdict(d) for d in drafts]}), encoding="utf-8"
-            )
+            store.write_text(json.dumps({"model_hash": model, "drafts": [asdict(d) for d in drafts]}), encoding="utf-8")
             have, took = len(kept(sampler, drafts)), time.monotonic() - started
             rest = took / max(len(drafts) - already, 1) * len(drafts) / max(have, 1) * max(members - have, 0)
             print(f"{len(drafts)} drawn, {have} of {members} kept, about {rest / 60:.0f} min left", file=sys.stderr)
@@ -171,7 +175,7 @@ def main() -> int:
     ratio = constraint(sampler.priors, [m.values for m in members])
     print(page(knowledge, sampler, drafts, ratio))
     if options.write:
-        ENSEMBLE.write_text(members_text(knowledge.version, [m.values for m in members]), encoding="utf-8")
+        ENSEMBLE.write_text(members_text(model_hash(knowledge), [m.values for m in members]), encoding="utf-8")
         PAGE.write_text(page(knowledge, sampler, drafts, ratio), encoding="utf-8")
         figure(sampler.priors, members, ratio)
     return 0

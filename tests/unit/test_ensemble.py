@@ -11,6 +11,7 @@ from hepatalk.inference.calibration import data_of_rat
 from hepatalk.inference.ensemble import KEPT_WITHIN, SPREAD, Draft, Prior, Sampler, constraint, prior_of, uncertain
 from hepatalk.knowledge import load
 from hepatalk.knowledge.load import Knowledge
+from hepatalk.model.compiler import compile_model
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_constraint_is_one_for_draws_from_the_prior_and_zero_for_a_known_number(
 def test_the_file_of_members_comes_back_as_written() -> None:
     sets = [{"a": 0.5, "b": 1234.0}, {"a": 2e-5, "b": 3.25}]
     members = parse_members(members_text("abc", sets))
-    assert members.knowledge_version == "abc"
+    assert members.model_hash == "abc"
     assert list(members.sets) == sets
 
 
@@ -96,7 +97,7 @@ def test_shipped_members_are_at_least_a_hundred_and_belong_to_this_knowledge(kno
     members = load_members()
     assert len(members.sets) >= 100
     assert set(members.sets[0]) == {p.name for p in uncertain(knowledge)}
-    assert members.knowledge_version == knowledge.version
+    assert members.model_hash == compile_model(knowledge, "rat").hash
 
 
 @pytest.mark.parametrize("number", [0, -1, 100_000])
@@ -109,8 +110,8 @@ def test_a_wrong_number_of_members_is_refused(number: int) -> None:
     ("text", "said"),
     [
         ("a,b\n1,2\n", "first line; allowed"),
-        ("# knowledge_version: x\na,b\n1,two\n", "numbers only"),
-        ("# knowledge_version: x\na,b\n1\n", "numbers only"),
+        ("# model_hash: x\na,b\n1,two\n", "numbers only"),
+        ("# model_hash: x\na,b\n1\n", "numbers only"),
     ],
 )
 def test_a_damaged_file_of_members_is_refused(text: str, said: str) -> None:

@@ -1,7 +1,7 @@
 """The virtual animals that are shipped: parameter sets that meet the calibration data equally well.
 
 ``data/ensemble_rat.csv`` has one row per member and one column per uncertain number, in the units of the parameter
-records; its first lines, which begin with '#', say for which knowledge it was made. `hepatalk.inference.ensemble` says
+records; its first lines, which begin with '#', say for which model it was made. `hepatalk.inference.ensemble` says
 how members are drawn.
 """
 
@@ -18,7 +18,7 @@ from hepatalk.errors import ExperimentError
 __all__ = ["Members", "load_members", "members_text", "parse_members"]
 
 _FILE = "ensemble_rat.csv"
-_VERSION = "# knowledge_version: "
+_MODEL = "# model_hash: "
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Members:
 
     Attributes
     ----------
-    knowledge_version : str
-        Of the knowledge for which they were made.
+    model_hash : str
+        Of the rat's model for which they were made.
     sets : tuple of dict of str to float
         Values by parameter id, in the units of the records.
     """
 
-    knowledge_version: str
+    model_hash: str
     sets: tuple[Mapping[str, float], ...]
 
     def first(self, number: int) -> tuple[Mapping[str, float], ...]:
@@ -51,10 +51,10 @@ class Members:
         return self.sets[:number]
 
 
-def members_text(knowledge_version: str, sets: Sequence[Mapping[str, float]]) -> str:
+def members_text(model_hash: str, sets: Sequence[Mapping[str, float]]) -> str:
     """Return the text of an ensemble file."""
     names = list(sets[0])
-    lines = [f"{_VERSION}{knowledge_version}", "# made by scripts/make_ensemble.py; one row per virtual animal"]
+    lines = [f"{_MODEL}{model_hash}", "# made by scripts/make_ensemble.py; one row per virtual animal"]
     lines.append(",".join(names))
     lines += [",".join(f"{member[name]:.4g}" for name in names) for member in sets]
     return "\n".join(lines) + "\n"
@@ -69,8 +69,8 @@ def parse_members(text: str, name: str = _FILE) -> Members:
         If the text is not an ensemble file.
     """
     lines = text.splitlines()
-    if not lines or not lines[0].startswith(_VERSION):
-        raise ExperimentError(f"{name}: first line; allowed: '{_VERSION}...'; make it with scripts/make_ensemble.py")
+    if not lines or not lines[0].startswith(_MODEL):
+        raise ExperimentError(f"{name}: first line; allowed: '{_MODEL}...'; make it with scripts/make_ensemble.py")
     rows = csv.DictReader([line for line in lines if not line.startswith("#")])
     try:
         sets = tuple({k: float(v) for k, v in row.items()} for row in rows)
@@ -78,7 +78,7 @@ def parse_members(text: str, name: str = _FILE) -> Members:
         raise ExperimentError(
             f"{name}: {error}; allowed: numbers only; make it with scripts/make_ensemble.py"
         ) from error
-    return Members(lines[0].removeprefix(_VERSION).strip(), sets)
+    return Members(lines[0].removeprefix(_MODEL).strip(), sets)
 
 
 @cache

@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,12 @@ def model_hash(knowledge: Knowledge) -> str:
     return compile_model(knowledge, "rat").hash
 
 
+def stored(store: Path, knowledge: Knowledge) -> dict[str, Any]:
+    """Return what an interrupted run has left for this model: sensitivities and drafts."""
+    known: dict[str, Any] = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+    return known if known.get("model_hash") == model_hash(knowledge) else {}
+
+
 def draw(seed: int, jacobian: list[list[float]]) -> Draft:
     """Draw one member in a worker, which makes its sampler once."""
     if "here" not in _sampler:
@@ -53,15 +60,17 @@ def draw(seed: int, jacobian: list[list[float]]) -> Draft:
 def drafts_until(sampler: Sampler, members: int, workers: int, store: Path) -> list[Draft]:
     """Return all drafts, in order of their seeds, until enough are kept."""
     model = model_hash(sampler.knowledge)
-    known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-    drafts = [Draft(**d) for d in known["drafts"]] if known.get("model_hash") == model else []
+    drafts = [Draft(**d) for d in stored(store, sampler.knowledge).get("drafts", [])]
     started, already = time.monotonic(), len(drafts)
     jacobian = sampler.jacobian.tolist()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while len(kept(sampler, drafts)) < members:
             seeds = range(len(drafts) + 1, len(drafts) + 1 + 4 * workers)
             drafts += pool.map(draw, seeds, [jacobian] * len(seeds))
-            store.write_text(json.dumps({"model_hash": model, "drafts": [asdict(d) for d in drafts]}), encoding="utf-8")
+            store.write_text(
+                json.dumps({"model_hash": model, "jacobian": jacobian, "drafts": [asdict(d) for d in drafts]}),
+                encoding="utf-8",
+            )
             have, took = len(kept(sampler, drafts)), time.monotonic() - started
             rest = took / max(len(drafts) - already, 1) * len(drafts) / max(have, 1) * max(members - have, 0)
             print(f"{len(drafts)} drawn, {have} of {members} kept, about {rest / 60:.0f} min left", file=sys.stderr)
@@ -160,9 +169,11 @@ def main() -> int:
     options = parser.parse_args()
     options.drafts.parent.mkdir(parents=True, exist_ok=True)
     knowledge = load()
+    known = stored(options.drafts, knowledge)
     sampler = Sampler(
         knowledge,
         data_of_rat(),
+        jacobian=np.array(known["jacobian"]) if "jacobian" in known else None,
         progress=lambda done, total: print(f"\rsensitivity {done} of {total}", end="", file=sys.stderr),
     )
     print(f"\nbest fit: misfit {sampler.misfit:.2f}", file=sys.stderr)

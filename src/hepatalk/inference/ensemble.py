@@ -1,15 +1,15 @@
 """Virtual animals: parameter sets that meet the calibration data equally well.
 
 One best fit hides what the data leave open. Members are drawn by randomising data and prior and optimising (Bardsley et
-al. 2019, "Scalable optimization-based sampling on function space", arXiv 1903.00870), with a fixed Jacobian:
+al. 2019, "Scalable optimization-based sampling on function space", arXiv 1903.00870):
 
 1. Uncertain numbers are the fitted ones and every assumed strength, half response, steepness, rate, duration and
    half-life. Their priors are those of their records, or the assumed value x/: `SPREAD`; either is read as plus and
    minus two standard deviations of the logarithm. Fitted numbers stay inside their prior.
 2. With J the sensitivities of the weighted residuals at the best fit x*, a member starts at
-   ``x* + (J'J + P)^-1 (J'(e - r*) + P (p - x*))``: r* is the residual there, e noise of one half-band on every number,
-   p a draw from the prior and P its precision. What no datum constrains keeps its draw from the prior.
-3. Gauss-Newton steps with the same J bring the member back to its own noisy data, now with the full model.
+   ``x* + (J'J + P)^-1 (J'(e - r*) + P (p - x*))``: r* is the residual there, e noise on every number, p a draw from the
+   prior and P its precision. What no datum constrains keeps its draw from the prior.
+3. Gauss-Newton steps bring the member back to its own noisy data, now with the full model; J learns from each step.
 4. A member is kept if, against the data without noise, its studies are on average within one half-band, and if every
    disturbance of its healthy state dies out. A near copy of a member that is kept already is left out.
 """
@@ -45,7 +45,10 @@ KEPT_WITHIN = 1.0
 NEAR_COPY = 0.25
 #: Growth rates of disturbances (per h) up to this count as zero.
 NO_GROWTH = 1e-9
-GAUSS_NEWTON_STEPS = 4
+#: Steps of each search.
+STEPS = 9
+#: Noise on each number, in half-bands. With a whole one most members would lie beyond `KEPT_WITHIN` by the noise alone.
+NOISE = 0.5
 #: Step of the difference quotients, in logarithms.
 STEP = 0.03
 
@@ -224,22 +227,35 @@ class Sampler:
             rng.uniform(np.where(bounded, self.low, 0.0), np.where(bounded, self.high, 1.0)),
             self.middle + self.deviation * rng.standard_normal(len(self.names)),
         )
-        noise = rng.standard_normal(len(self.objective.data)) * self.objective.weight
+        noise = NOISE * rng.standard_normal(len(self.objective.data)) * self.objective.weight
         pull = self.jacobian.T @ (noise - self.residual) + precision * (prior - self.best)
         x = self.best + self.covariance @ pull
         x = np.clip(x, self.low, self.high)
-        best_x, best_cost = x, np.inf
-        for _ in range(GAUSS_NEWTON_STEPS):
-            r = self.residuals(x)
+        return self._judge(self._settle(x, prior, noise))
+
+    def _settle(self, x: Floats, prior: Floats, noise: Floats) -> Floats:
+        """Return the best point of some Gauss-Newton steps; their Jacobian learns from each (Broyden's rule)."""
+        precision, jacobian = 1.0 / self.deviation**2, self.jacobian.copy()
+        r = self.residuals(x)
+        best_x, best_cost, fraction = x, np.inf, 1.0
+        for _ in range(STEPS):
             if r is None:
-                break
-            wanted = r - noise
-            cost = float(wanted @ wanted + np.sum(((x - prior) / self.deviation) ** 2))
+                # Where the model cannot be run, go half of the way back to the best fit.
+                x = 0.5 * (x + self.best)
+                r = self.residuals(x)
+                continue
+            cost = float((r - noise) @ (r - noise) + np.sum(((x - prior) / self.deviation) ** 2))
+            fraction = min(1.0, 2.0 * fraction) if cost < best_cost else 0.5 * fraction
             if cost < best_cost:
-                best_x, best_cost = x, cost
-            step = self.covariance @ (self.jacobian.T @ wanted + precision * (x - prior))
-            x = np.clip(x - step, self.low, self.high)
-        return self._judge(best_x)
+                best_x, best_cost, best_r = x, cost, r
+            slope = jacobian.T @ (best_r - noise) + precision * (best_x - prior)
+            step = np.linalg.solve(jacobian.T @ jacobian + np.diag(precision), slope)
+            there = np.clip(best_x - fraction * step, self.low, self.high)
+            r, moved = self.residuals(there), there - best_x
+            x = there
+            if r is not None and moved @ moved > 0.0:
+                jacobian += np.outer(r - best_r - jacobian @ moved, moved) / (moved @ moved)
+        return best_x
 
     def _judge(self, x: Floats) -> Draft:
         values = {n: float(f"{np.exp(v):.4g}") for n, v in zip(self.names, x, strict=True)}

@@ -139,7 +139,8 @@ def page(knowledge: Knowledge, sampler: Sampler, drafts: list[Draft], ratio: dic
         f"{len(sampler.objective.data)} numbers of {len({d.study for d in sampler.objective.data})} studies constrain",
         f"{len(ratio)} uncertain numbers. Misfit of the members (root mean square over studies, in half-bands):",
         f"{min(d.misfit for d in members):.2f} to {max(d.misfit for d in members):.2f}; of the best fit"
-        f" {sampler.misfit:.2f}.",
+        f" {sampler.misfit:.2f}; limit {sampler.limit:.2f}. The data fix {sampler.directions:.1f} directions of"
+        f" {len(ratio)}.",
         "",
         "![marginals against priors](ensemble.png)",
         "",

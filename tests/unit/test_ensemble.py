@@ -8,7 +8,7 @@ import pytest
 from hepatalk.errors import ExperimentError
 from hepatalk.experiments.members import load_members, members_text, parse_members
 from hepatalk.inference.calibration import data_of_rat
-from hepatalk.inference.ensemble import KEPT_WITHIN, SPREAD, Draft, Prior, Sampler, constraint, prior_of, uncertain
+from hepatalk.inference.ensemble import SPREAD, Draft, Prior, Sampler, constraint, prior_of, uncertain
 from hepatalk.knowledge import load
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.model.compiler import compile_model
@@ -58,12 +58,12 @@ def test_draws_keep_to_the_bounds_and_are_judged(sampler: Sampler) -> None:
     draft = sampler.draw(3)
     for prior in sampler.priors:
         assert prior.low - 1e-3 <= np.log(draft.values[prior.name]) <= prior.high + 1e-3
-    assert draft.kept == (draft.misfit <= KEPT_WITHIN and draft.growth <= 1e-9)
+    assert draft.kept == (draft.misfit <= sampler.limit and draft.growth <= 1e-9)
     assert bool(draft.why) != draft.kept
 
 
 def test_the_best_fit_meets_the_data_within_one_half_band(sampler: Sampler) -> None:
-    assert sampler.misfit < KEPT_WITHIN
+    assert sampler.misfit < 1.0
 
 
 def test_a_near_copy_is_recognised(sampler: Sampler) -> None:

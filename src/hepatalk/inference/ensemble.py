@@ -10,8 +10,9 @@ al. 2019, "Scalable optimization-based sampling on function space", arXiv 1903.0
    ``x* + (J'J + P)^-1 (J'(e - r*) + P (p - x*))``: r* is the residual there, e noise on every number, p a draw from the
    prior and P its precision. What no datum constrains keeps its draw from the prior.
 3. Gauss-Newton steps bring the member back to its own noisy data, now with the full model; J learns from each step.
-4. A member is kept if, against the data without noise, its studies are on average within one half-band, and if every
-   disturbance of its healthy state dies out. A near copy of a member that is kept already is left out.
+4. A member is kept if the data without noise cannot tell it from the best fit: its cost is higher by no more than the
+   `ALIKE` quantile of chi-squared, with as many degrees of freedom as the data fix directions, tr(J (J'J + P)^-1 J').
+   Every disturbance of its healthy state must die out. A near copy of a member that is kept already is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import chi2
 
 from hepatalk.errors import ModelError
 from hepatalk.inference.calibration import Datum, Objective
@@ -39,15 +41,15 @@ SPREAD = 1.6
 _FIXED = frozenset({"power_one", "power_two", "power_four", "weight_full"})
 _BEGINNINGS = ("gain_", "half_", "power_", "weight_", "node_")
 _ENDINGS = ("_rate", "_duration", "_half_life", "_mixing", "_store")
-#: Root of the mean square residual over studies, in half-bands, up to which a member is kept.
-KEPT_WITHIN = 1.0
+#: Quantile of chi-squared up to which a member counts as fitting as well as the best.
+ALIKE = 0.95
 #: Members whose distance (root mean square, in standard deviations of the prior) is below this count as one.
 NEAR_COPY = 0.25
 #: Growth rates of disturbances (per h) up to this count as zero.
 NO_GROWTH = 1e-9
 #: Steps of each search.
 STEPS = 9
-#: Noise on each number, in half-bands. With a whole one most members would lie beyond `KEPT_WITHIN` by the noise alone.
+#: Noise on each number, in half-bands; searches end early, so that a whole one would leave most members beyond `limit`.
 NOISE = 0.5
 #: Step of the difference quotients, in logarithms.
 STEP = 0.03
@@ -205,6 +207,18 @@ class Sampler:
         """Misfit of the best fit, as `Draft.misfit`."""
         return self._misfit(self.residual)
 
+    @property
+    def directions(self) -> float:
+        """How many directions of the uncertain numbers the data fix, of `len(names)`."""
+        return float(np.trace(self.jacobian @ self.covariance @ self.jacobian.T))
+
+    @property
+    def limit(self) -> float:
+        """Largest misfit of a member that is kept."""
+        studies = len({d.study for d in self.objective.data})
+        beyond = float(chi2.ppf(ALIKE, max(self.directions, 1.0)))
+        return float(np.sqrt(self.misfit**2 + beyond / studies))
+
     def draw(self, seed: int) -> Draft:
         """Draw and judge one member; the same seed gives the same member.
 
@@ -263,7 +277,7 @@ class Sampler:
         if r is None:
             return Draft(values, np.inf, np.nan, False, "cannot be run")
         misfit = self._misfit(r)
-        if misfit > KEPT_WITHIN:
+        if misfit > self.limit:
             return Draft(values, misfit, np.nan, False, "misses the calibration data")
         model = compile_model(self.knowledge, "rat", overrides=values)
         growth = float(Linearised(model, model.rest).modes[0][0].real)

@@ -26,7 +26,7 @@ from hepatalk.experiments.posing import NOTHING, beyond, key_of, pose
 from hepatalk.experiments.score_rows import Check, Reading, RowReduce, ScoreRow, load_rows
 from hepatalk.knowledge.load import Knowledge, load
 
-__all__ = ["AGREE", "Outcome", "RowScore", "fitted_rows", "judge", "score", "tally"]
+__all__ = ["AGREE", "Outcome", "RowScore", "chosen_rows", "fitted_rows", "judge", "score", "tally"]
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,7 @@ def score(
         If there is no parameter set, or one has a value that its parameter cannot have.
     """
     data = load_rows()
-    rows = {row.id: row for row in data.rows}
-    for name in ids:
-        if name not in rows:
-            raise unknown("observation", name, rows, "hepatalk list observations")
-    chosen = [row for row in data.rows if not ids or row.id in ids]
+    chosen = chosen_rows(ids)
     facts = load() if knowledge is None else knowledge
     animals = herd(facts, members, hypotheses)
     waiting = {row.id: _waits(row, data.runs) for row in chosen}
@@ -172,6 +168,21 @@ def score(
         named = [{run: found[key_of(data.runs[run])] for run in row.runs} for found in answers]
         out.append(_judged(row, record, [[judge(check, one) for check in row.checks] for one in named]))
     return tuple(out)
+
+
+def chosen_rows(ids: Sequence[str]) -> list[ScoreRow]:
+    """Return how some observations are scored, all when there are no ids, in the order of the observations.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown observation.
+    """
+    rows = {row.id: row for row in load_rows().rows}
+    for name in ids:
+        if name not in rows:
+            raise unknown("observation", name, rows, "hepatalk list observations")
+    return [row for row in rows.values() if not ids or row.id in ids]
 
 
 def _waits(row: ScoreRow, runs: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -81,7 +81,7 @@ def page(verdicts: Sequence[Verdict], nulls: Nulls) -> str:
         f"**{counts['pass']} of {posed} posed claims pass {who}; {counts['not_posable']} of {len(verdicts)} cannot be "
         f"posed. {empty} of the {counts['pass']} are uninformative.** Without crosstalk {alone} of the {posed} pass; "
         f"{most} pass in more than half of the models with shuffled signs.",
-        NULLS.format(rows=len(nulls.silenced), of=number, broken=len(nulls.broken)),
+        NULLS.strip().join(("\n", "")).format(rows=len(nulls.silenced), of=number, broken=len(nulls.broken)),
     ]
     for status, title in (("fail", "Fail"), ("pass", "Pass"), ("not_posable", "Cannot be posed in this version")):
         parts += [f"\n## {title}\n", *rows(verdicts, by_id, status)]

@@ -12,10 +12,25 @@ from hepatalk.errors import ExperimentError
 if TYPE_CHECKING:
     from hepatalk.knowledge.load import Knowledge
 
-__all__ = ["chosen_members", "told"]
+__all__ = ["chosen_members", "refuse_members", "told"]
 
 #: Seconds between two lines of progress.
 _EVERY_S = 5.0
+
+
+def refuse_members(number: int) -> None:
+    """Say at once that there are not so many members.
+
+    Raises
+    ------
+    ExperimentError
+    """
+    if number < 1:
+        raise ExperimentError(f"--members {number}; allowed: 1 (the best fit alone) or more; leave it out for the fit")
+    if number > 1:
+        from hepatalk.experiments.members import load_members
+
+        load_members().first(number)
 
 
 def chosen_members(number: int, knowledge: Knowledge) -> Sequence[Mapping[str, float]] | None:
@@ -26,20 +41,19 @@ def chosen_members(number: int, knowledge: Knowledge) -> Sequence[Mapping[str, f
     ExperimentError
         For a number that there is not.
     """
+    refuse_members(number)
     if number == 1:
         return None
-    if number < 1:
-        raise ExperimentError(f"--members {number}; allowed: 1 (the best fit alone) or more; leave it out for the fit")
     from hepatalk.experiments.members import load_members
+    from hepatalk.model.compiler import compile_model
 
-    members = load_members()
-    chosen = members.first(number)
-    if members.knowledge_version != knowledge.version:
+    members, here = load_members(), compile_model(knowledge).hash
+    if members.model_hash != here:
         warn(
-            f"the virtual animals were drawn for knowledge {members.knowledge_version}, this is {knowledge.version}: "
-            "they may miss the calibration data; scripts/make_ensemble.py draws them anew"
+            f"the virtual animals were drawn for model {members.model_hash}, this is {here}: they may miss the "
+            "calibration data; scripts/make_ensemble.py draws them anew"
         )
-    return chosen
+    return members.first(number)
 
 
 def told(what: str) -> Callable[[float], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hepatalk.cli.console import background, print_json, say, table
-from hepatalk.cli.members import chosen_members, told
+from hepatalk.cli.members import chosen_members, refuse_members, told
 
 if TYPE_CHECKING:
     from hepatalk.experiments.kept import Kept
@@ -48,7 +48,8 @@ def claims(
     from hepatalk.experiments.score import chosen_tests, score_claims
 
     names = tuple(ids or ())
-    chosen_tests(names)  # a wrong name is said before anything long begins
+    chosen_tests(names)  # what is wrong is said before anything long begins
+    refuse_members(members)
 
     def work() -> tuple[Sequence[Verdict], Nulls | None]:
         from hepatalk.knowledge.load import load
@@ -147,7 +148,8 @@ def score(
     from hepatalk.experiments.scorecard import score as scored
 
     ids = tuple(name.strip() for text in only or () for name in text.split(",") if name.strip())
-    chosen_rows(ids)  # a wrong name is said before anything long begins
+    chosen_rows(ids)  # what is wrong is said before anything long begins
+    refuse_members(members)
 
     def work() -> Sequence[RowScore]:
         from hepatalk.knowledge.load import load

@@ -23,7 +23,19 @@ from hepatalk.experiments.run import Run, perform
 from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge
 
-__all__ = ["AGREE", "Animal", "Answer", "Demand", "Member", "Wanted", "ask", "check_members", "herd", "share"]
+__all__ = [
+    "AGREE",
+    "Animal",
+    "Answer",
+    "Demand",
+    "Member",
+    "Wanted",
+    "ask",
+    "check_members",
+    "free_values",
+    "herd",
+    "share",
+]
 
 #: Share of the parameter sets that must agree.
 AGREE = 0.8
@@ -195,7 +207,7 @@ def _made(job: _Job) -> list[Answer]:
             done = perform(
                 posed,
                 knowledge=animal.knowledge,
-                set=_free(animal, posed),
+                set=free_values(animal, posed),
                 hypotheses=animal.hypotheses,
                 silenced=animal.silenced,
                 bench=bench,
@@ -207,9 +219,9 @@ def _made(job: _Job) -> list[Answer]:
     return answers
 
 
-def _free(animal: Animal, posed: Experiment) -> dict[str, float]:
-    """Return the animal's own numbers, less those that the run or a hypothesis sets: what is asked for comes first."""
-    taken = set(posed.set)
+def free_values(animal: Animal, posed: Experiment) -> dict[str, float]:
+    """Return the animal's own numbers, less those that are settled: by the run, a hypothesis, or its species' own."""
+    taken = set(posed.set) | {p.id for p in animal.knowledge.parameters if p.species and posed.species in p.species}
     for name in (*posed.hypotheses, *animal.hypotheses):
         switch = animal.knowledge.hypothesis[name].switch if name in animal.knowledge.hypothesis else None
         taken |= set(switch.parameters) if switch else set()

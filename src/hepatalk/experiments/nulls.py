@@ -37,7 +37,7 @@ from hepatalk.errors import HepatalkError
 from hepatalk.experiments.answers import Animal, ask
 from hepatalk.experiments.kept import Kept
 from hepatalk.experiments.parallel import in_parallel
-from hepatalk.experiments.score import chosen_tests, demand_of, judge
+from hepatalk.experiments.score import chosen_tests, demand_of, judge, why_not_posed
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import AccountAlternative, AccountTerms, Interaction, Regulates, Secretes, Term
 from hepatalk.model.compiler import compile_model
@@ -234,10 +234,10 @@ def score_nulls(
     rows = crosstalk_rows(facts)
     sound = [k for k, fault in zip(altered, faults, strict=True) if not fault]
     animals = [Animal(facts, silenced=rows), *(Animal(k) for k in sound)]
-    without, *others = ask(demand_of(tests), animals, workers=workers, progress=progress, kept=kept)
+    without, *others = ask(demand_of(tests, facts), animals, workers=workers, progress=progress, kept=kept)
     found = []
     for test in tests:
-        posed = test.status == "posable"
+        posed = why_not_posed(test, facts) is None
         alone = judge(test, without).passed if posed else None
         passing = sum(judge(test, one).passed for one in others) if posed else None
         found.append(Null(test.id, alone, passing, number))

@@ -14,12 +14,12 @@ from hepatalk.experiments.score import (
     Predicate,
     Reading,
     _outcome,
-    _verdict,
     _waits,
     demand_of,
     judge,
     load_tests,
     score_claims,
+    verdict,
 )
 from hepatalk.knowledge.load import load
 
@@ -128,18 +128,18 @@ def test_a_claim_waits_until_what_it_needs_is_there(name: str, experiment: str, 
 def test_a_waiting_claim_is_not_posable_and_says_what_it_waits_for() -> None:
     test = _awaiting("not_yet", "not_yet")
     assert not demand_of([test], load()).specs
-    verdict = _verdict(test, load(), [])
-    assert verdict.status == "not_posable"
-    assert verdict.reason.startswith("awaits not_yet: unknown experiment 'not_yet'")
-    assert verdict.margin is None
+    found = verdict(test, load(), [])
+    assert found.status == "not_posable"
+    assert found.reason.startswith("awaits not_yet: unknown experiment 'not_yet'")
+    assert found.margin is None
 
 
 def test_a_claim_that_names_no_awaited_thing_fails_when_it_cannot_be_run() -> None:
     test = _awaiting("not_yet", "not_yet").model_copy(update={"awaits": ()})
     (answers,) = ask(demand_of([test], load()), [Animal(load())])
-    verdict = _verdict(test, load(), [answers])
-    assert verdict.status == "fail"
-    assert verdict.reason.startswith("could not be run: unknown experiment 'not_yet'")
+    found = verdict(test, load(), [answers])
+    assert found.status == "fail"
+    assert found.reason.startswith("could not be run: unknown experiment 'not_yet'")
 
 
 def test_only_a_claim_with_predicates_awaits_something() -> None:

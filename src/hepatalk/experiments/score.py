@@ -32,6 +32,7 @@ __all__ = [
     "judge",
     "load_tests",
     "score_claims",
+    "verdict",
     "why_not_posed",
 ]
 
@@ -198,7 +199,7 @@ def score_claims(
     facts = load() if knowledge is None else knowledge
     animals = herd(facts, members, hypotheses)
     answers = ask(demand_of(chosen, facts), animals, workers=workers, progress=progress, kept=kept)
-    return tuple(_verdict(test, facts, answers) for test in chosen)
+    return tuple(verdict(test, facts, answers) for test in chosen)
 
 
 def chosen_tests(ids: Sequence[str]) -> list[ClaimTest]:
@@ -250,7 +251,16 @@ def judge(test: ClaimTest, answers: Mapping[str, Answer]) -> Judgement:
     return Judgement(all(o[0] >= 0.0 for o in outcomes), worst[0], worst[1])
 
 
-def _verdict(test: ClaimTest, facts: Knowledge, answers: Sequence[Mapping[str, Answer]]) -> Verdict:
+def verdict(test: ClaimTest, facts: Knowledge, answers: Sequence[Mapping[str, Answer]]) -> Verdict:
+    """Return what becomes of a claim.
+
+    Parameters
+    ----------
+    test : ClaimTest
+    facts : Knowledge
+    answers : sequence of mapping of str to Answer
+        To `demand_of` this claim, for each animal; the best fit first, whose reason and margin are shown.
+    """
     stated = test.stated or ""
     why_not = why_not_posed(test, facts)
     if why_not is not None:

@@ -26,7 +26,18 @@ from hepatalk.experiments.posing import NOTHING, beyond, key_of, pose
 from hepatalk.experiments.score_rows import Check, Reading, RowReduce, ScoreRow, load_rows
 from hepatalk.knowledge.load import Knowledge, load
 
-__all__ = ["AGREE", "Outcome", "RowScore", "chosen_rows", "fitted_rows", "judge", "score", "tally"]
+__all__ = [
+    "AGREE",
+    "Outcome",
+    "RowScore",
+    "chosen_rows",
+    "demand_of",
+    "fitted_rows",
+    "judge",
+    "score",
+    "tally",
+    "verdicts",
+]
 
 
 @dataclass(frozen=True)
@@ -151,17 +162,24 @@ def score(
     ExperimentError
         If there is no parameter set, or one has a value that its parameter cannot have.
     """
-    data = load_rows()
     chosen = chosen_rows(ids)
-    facts = load() if knowledge is None else knowledge
-    animals = herd(facts, members, hypotheses)
-    waiting = {row.id: _waits(row, data.runs) for row in chosen}
-    scored = [row for row in chosen if row.reason is None and waiting[row.id] is None]
-    answers = ask(_demand(scored, data.runs), animals, workers=workers, progress=progress, kept=kept)
-    records = {record.id: record for record in load_observations()}
+    animals = herd(load() if knowledge is None else knowledge, members, hypotheses)
+    return verdicts(chosen, ask(demand_of(chosen), animals, workers=workers, progress=progress, kept=kept))
+
+
+def verdicts(rows: Sequence[ScoreRow], answers: Sequence[Mapping[str, Answer]]) -> tuple[RowScore, ...]:
+    """Return what becomes of observations.
+
+    Parameters
+    ----------
+    rows : sequence of ScoreRow
+    answers : sequence of mapping of str to Answer
+        To `demand_of` these rows, for each animal; the best fit first, whose numbers are shown.
+    """
+    data, records = load_rows(), {record.id: record for record in load_observations()}
     out = []
-    for row in chosen:
-        record, wait = records[row.id], waiting[row.id]
+    for row in rows:
+        record, wait = records[row.id], _waits(row, data.runs)
         if row.reason is not None or wait is not None:
             out.append(_not_scored(row, record, wait, data.reasons))
             continue
@@ -262,13 +280,15 @@ def _parts(check: Check) -> list[tuple[str, Wanted]]:
     return [_wanted(check, r) for r in readings]
 
 
-def _demand(rows: Sequence[ScoreRow], runs: Mapping[str, Mapping[str, Any]]) -> Demand:
-    """Return every run that rows need, with the numbers to take from it."""
+def demand_of(rows: Sequence[ScoreRow]) -> Demand:
+    """Return every run that rows need, with the numbers to take from it; rows that are not scored need none."""
+    runs = load_rows().runs
     demand = Demand("score_rows.yaml", "an observation")
     for row in rows:
-        for check in row.checks:
-            for name, number in _parts(check):
-                demand.want(runs[name], number)
+        if row.reason is None and _waits(row, runs) is None:
+            for check in row.checks:
+                for name, number in _parts(check):
+                    demand.want(runs[name], number)
     return demand
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from hepatalk.experiments import nulls
 from hepatalk.experiments.nulls import Null, crosstalk_rows, fault_of, score_nulls, shuffled
 from hepatalk.experiments.run import perform, run
 from hepatalk.experiments.score import load_tests
@@ -98,9 +99,10 @@ def test_the_seed_decides(knowledge: Knowledge) -> None:
     assert len({shuffled(knowledge, seed).version for seed in range(4)} | {knowledge.version}) == 5
 
 
-def test_a_model_that_cannot_be_used_says_why(knowledge: Knowledge) -> None:
+def test_a_model_that_cannot_be_used_says_why(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fault_of(knowledge) == ""
-    assert "unstable" in fault_of(shuffled(knowledge, 1))
+    monkeypatch.setattr(nulls, "MOST_GROWTH", -1e3)  # no disturbance dies out as fast
+    assert "unstable" in fault_of(knowledge)
     assert "XXX" in fault_of(planted(knowledge, HGF_FROM_HSC | {"cell": "XXX"}))
 
 

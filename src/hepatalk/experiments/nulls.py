@@ -54,7 +54,7 @@ MOST = 0.5
 MOST_GROWTH = 1.0 / 672.0
 
 #: Targets that name a cell type, and the part of the name where it stands.
-_CELL_AT = {"process": 1, "node": 1, "state": 1, "density": 1, "binucleation": 1, "secretion": 2}
+_CELL_AT = {"process": 1, "node": 1, "state": 1, "density": 1, "tissue": 1, "binucleation": 1, "secretion": 2}
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,15 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
         (["explain", "--run", "nowhere", "--readout", "shear", "--at", "24h"], ["no folder 'nowhere'", "run --out"]),
         (["report", "nowhere"], ["no folder 'nowhere'", "run --out"]),
         (["compare", "nowhere"], ["compare needs two runs", "got 1"]),
+        (["compare", "--hypotheses", "il6_sing"], ["unknown hypothesis 'il6_sing'", "il6_sign"]),
+        (["run", "phx70", "--members", "0"], ["--members 0", "allowed: 1 (the best fit alone) or more"]),
+        (["run", "phx", "--bisect", "--members", "3"], ["--bisect with --members"]),
         (["check", "--engine", "lobule"], ["lobule", "not part of this version"]),
         (["score", "--only", "T1-1x"], ["unknown observation 'T1-1x'", "T1-1", "hepatalk list observations"]),
-        (["score", "--members", "5"], ["--members 5", "allowed: 1", "leave it out"]),
+        (["score", "--members", "0"], ["--members 0", "allowed: 1 (the best fit alone) or more", "leave it out"]),
+        (["score", "--members", "100000"], ["allowed", "scripts/make_ensemble.py"]),
+        (["claims", "--members", "-1"], ["--members -1", "allowed: 1 (the best fit alone) or more"]),
+        (["claims", "C00x", "--nulls"], ["unknown claim 'C00x'", "hepatalk list claims"]),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], wanted: list[str], tmp_path: Path) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from hepatalk.errors import UnknownNameError
+from hepatalk.errors import ExperimentError, UnknownNameError
+from hepatalk.experiments.answers import Animal, Answer, ask
 from hepatalk.experiments.observations import load_claims
 from hepatalk.experiments.posing import pose
-from hepatalk.experiments.score import ClaimTest, Predicate, Reading, _judge, _outcome, _waits, load_tests, score_claims
+from hepatalk.experiments.score import (
+    ClaimTest,
+    Predicate,
+    Reading,
+    _outcome,
+    _waits,
+    demand_of,
+    judge,
+    load_tests,
+    score_claims,
+    verdict,
+)
 from hepatalk.knowledge.load import load
-from hepatalk.results.provenance import Provenance
-from hepatalk.results.result import Result
 
 REASONS = {
     "needs_transdifferentiation",
@@ -26,14 +35,6 @@ REASONS = {
 }
 
 
-def result(values: list[float]) -> Result:
-    origin = Provenance("x", "x", "rat", "population", 0, "0", "0")
-    curve = np.array(values)
-    return Result.build(
-        np.arange(len(values)), {"liver_volume": curve}, {"liver_volume": "1"}, {"liver_volume": "v"}, origin
-    )
-
-
 def judged(compare: str, value: float, control: float, margin: float = 0.05) -> bool:
     p = Predicate(
         readout="liver_volume",
@@ -43,7 +44,8 @@ def judged(compare: str, value: float, control: float, margin: float = 0.05) -> 
         than=Reading(run="b", readout="liver_volume", reduce="end"),
         margin=margin,
     )
-    return _outcome(p, {"a": result([0.0, value]), "b": result([0.0, control])})[0] >= 0.0
+    number = (("liver_volume",), "end", None, None)
+    return _outcome(p, {"a": {number: value}, "b": {number: control}})[0] >= 0.0
 
 
 @pytest.mark.parametrize(
@@ -74,8 +76,9 @@ def test_no_difference_never_passes_a_direction() -> None:
 
 def test_between_includes_its_ends() -> None:
     p = Predicate(readout="liver_volume", reduce="max", run="a", compare="between", than=Reading(low=0.9, high=1.1))
-    assert _outcome(p, {"a": result([0.0, 1.1])})[0] >= 0.0
-    assert _outcome(p, {"a": result([0.0, 1.11])})[0] < 0.0
+    number = (("liver_volume",), "max", None, None)
+    assert _outcome(p, {"a": {number: 1.1}})[0] >= 0.0
+    assert _outcome(p, {"a": {number: 1.11}})[0] < 0.0
 
 
 def test_every_claim_is_accounted_for() -> None:
@@ -123,15 +126,20 @@ def test_a_claim_waits_until_what_it_needs_is_there(name: str, experiment: str, 
 
 
 def test_a_waiting_claim_is_not_posable_and_says_what_it_waits_for() -> None:
-    verdict = _judge(_awaiting("not_yet", "not_yet"), load(), {})
-    assert verdict.status == "not_posable"
-    assert verdict.reason.startswith("awaits not_yet: unknown experiment 'not_yet'")
-    assert verdict.margin is None
+    test = _awaiting("not_yet", "not_yet")
+    assert not demand_of([test], load()).specs
+    found = verdict(test, load(), [])
+    assert found.status == "not_posable"
+    assert found.reason.startswith("awaits not_yet: unknown experiment 'not_yet'")
+    assert found.margin is None
 
 
 def test_a_claim_that_names_no_awaited_thing_fails_when_it_cannot_be_run() -> None:
     test = _awaiting("not_yet", "not_yet").model_copy(update={"awaits": ()})
-    assert _judge(test, load(), {}).status == "fail"
+    (answers,) = ask(demand_of([test], load()), [Animal(load())])
+    found = verdict(test, load(), [answers])
+    assert found.status == "fail"
+    assert found.reason.startswith("could not be run: unknown experiment 'not_yet'")
 
 
 def test_only_a_claim_with_predicates_awaits_something() -> None:
@@ -145,6 +153,36 @@ def test_a_claim_is_posed_with_its_control() -> None:
     assert verdict.margin is not None
     assert verdict.agree in (0.0, 1.0)
     assert "wanted" in verdict.reason
+
+
+def test_what_has_no_number_leaves_a_claim_unpassed() -> None:
+    test = next(t for t in load_tests() if t.id == "C127")
+    demand = demand_of([test], load())
+    none: dict[str, Answer] = {run: dict.fromkeys(numbers) for run, numbers in demand.numbers.items()}
+    found = judge(test, none)
+    assert (found.passed, found.margin, found.not_run) == (False, None, True)
+    assert found.reason.startswith("could not be run: ")
+    assert judge(test, dict.fromkeys(none, "the liver is gone")).reason == "could not be run: the liver is gone"
+
+
+def test_a_claim_passes_when_four_in_five_members_show_it() -> None:
+    unrunnable = {"hep_growth_rate": 1e9}
+    (half,) = score_claims(["C002"], members=[{}, {"hep_growth_rate": 1e-4}])
+    assert (half.status, half.agree, half.members, half.not_run) == ("fail", 0.5, 2, 0)
+    (alone,) = score_claims(["C002"])
+    assert (half.reason, half.margin) == (alone.reason, alone.margin)
+    assert (alone.status, alone.members) == ("pass", 0)
+    (most,) = score_claims(["C002"], members=[{}] * 4 + [unrunnable])
+    assert (most.status, most.agree, most.not_run) == ("pass", 0.8, 1)
+
+
+def test_no_member_and_members_that_cannot_be_are_errors() -> None:
+    with pytest.raises(ExperimentError, match="parameter sets"):
+        score_claims(["C002"], members=())
+    with pytest.raises(UnknownNameError, match="hep_growth_rate"):
+        score_claims(["C002"], members=[{"hep_growth_rat": 1.0}])
+    with pytest.raises(UnknownNameError, match="hypothesis"):
+        score_claims(["C002"], hypotheses=["none_such"])
 
 
 def test_an_unknown_claim_is_an_error() -> None:

@@ -28,7 +28,13 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders that 'hepatalk run --out' wrote.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN RUN...", help="Folders that 'hepatalk run --out' wrote; with --hypotheses, ids."),
+    ] = None,
+    hypotheses: Annotated[
+        bool, typer.Option("--hypotheses", help="Compare disputed alternatives with the default; all without ids.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="A figure of the runs over each other: .png, .svg or .pdf.")
     ] = None,
@@ -36,8 +42,17 @@ def compare(
 ) -> None:
     """Put the key readouts of two or more saved runs side by side.
 
-    Differences are against the first run.
+    Differences are against the first run. With --hypotheses each disputed alternative is run against the default on
+    both scoreboards and on the catalogue: which claim or observation tells them apart, and which experiment would.
     """
+    if hypotheses:
+        if out is not None:
+            raise OutputError("--out with --hypotheses; allowed: --json, or neither; leave --out out")
+        from hepatalk.cli.hypotheses import compare_alternatives
+
+        compare_alternatives(tuple(str(name) for name in runs or ()), json)
+        return
+    runs = runs or []
     if len(runs) < 2:
         raise ExperimentError(
             f"compare needs two runs or more, got {len(runs)}; allowed: folders that "

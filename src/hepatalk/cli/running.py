@@ -62,6 +62,9 @@ _Bisect = Annotated[
     bool, typer.Option("--bisect", help="With the name phx: find the smallest remnant that is survived.")
 ]
 _Tolerance = Annotated[float, typer.Option(metavar="F", help="With --bisect: how near, as a fraction of the liver.")]
+_Members = Annotated[
+    int, typer.Option(metavar="N", help="Also run N virtual animals, for bands in figures, result and --json.")
+]
 _Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result, report, figures and table.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")]
 
@@ -85,6 +88,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     intervene: _Intervene = None,
     bisect: _Bisect = False,
     tolerance: _Tolerance = 0.01,
+    members: _Members = 1,
     out: _Out = None,
     json: _Json = False,
 ) -> None:
@@ -92,6 +96,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
 
     \b
     hepatalk run phx70
+    hepatalk run phx70 --members 30 --out results/phx70
     hepatalk run phx70 --knockout Il6 --out results/il6
     hepatalk run phx70 --set hgf_half_life=0.1 --json
     hepatalk run phx70 --intervene 'deplete cell=KC fraction=0.9 at=-48h'
@@ -107,9 +112,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         tuple(hypothesis or ()),
         assignments(set_ or []),
         items(injury or (), intervene or ()),
+        members,
     )
     if bisect:
-        _refuse_to_bisect(name, out)
+        _refuse_to_bisect(name, out, members)
         _refuse_early("phx50", asked)
         _bisect(asked, tolerance, json)
         return
@@ -130,6 +136,7 @@ class _Asked:
     hypotheses: tuple[str, ...]
     values: dict[str, float]
     items: tuple[dict[str, object], ...] = ()
+    members: int = 1
 
 
 def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
@@ -146,6 +153,8 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     finished, knowledge = background(lambda: _perform(name, asked))
     for text in _advice(finished, knowledge):
         warn(text)
+    if asked.members != 1:
+        finished = _with_bands(finished, asked.members, knowledge)
     if out is not None:
         from hepatalk.cli.folder import write_run
 
@@ -160,6 +169,18 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     if out is not None:
         say()
         say(f"report: {out / 'report.html'}")
+
+
+def _with_bands(finished: Run, number: int, knowledge: Knowledge) -> Run:
+    """Add the bands of the first members of the ensemble to a run."""
+    from hepatalk.cli.members import chosen_members, told
+    from hepatalk.experiments.banded import with_bands
+
+    members = chosen_members(number, knowledge) or ()
+    banded, not_run = background(lambda: with_bands(finished, members, knowledge, progress=told("virtual animals")))
+    if not_run:
+        warn(f"{len(not_run)} of {number} virtual animals cannot be run and are in no band; the first: {not_run[0]}")
+    return banded
 
 
 def _advice(finished: Run, knowledge: Knowledge) -> list[str]:
@@ -196,8 +217,10 @@ def _no_engine(engine: str) -> Exception:
 
 def _refuse_early(name: str, asked: _Asked) -> None:
     """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds."""
+    from hepatalk.cli.members import refuse_members
     from hepatalk.experiments.experiment import load_experiment, overridden, with_items
 
+    refuse_members(asked.members)
     if asked.species is not None and asked.species not in _SPECIES:
         raise unknown("species", asked.species, _SPECIES, "'hepatalk run --help'")
     if asked.engine not in _ENGINES:
@@ -235,9 +258,9 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
     return finished, knowledge
 
 
-def _refuse_to_bisect(name: str, out: Path | None) -> None:
-    if name != "phx" or out is not None:
-        what = f"the experiment {shown(name)}" if name != "phx" else "--out"
+def _refuse_to_bisect(name: str, out: Path | None, members: int) -> None:
+    if name != "phx" or out is not None or members != 1:
+        what = f"the experiment {shown(name)}" if name != "phx" else "--out" if out is not None else "--members"
         raise ExperimentError(
             f"--bisect with {what}; allowed: 'hepatalk run phx --bisect', with --json if wanted; leave it out"
         )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Progress
+from hepatalk.experiments.parallel import in_parallel
 from hepatalk.experiments.run import perform
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import AccountTerms
@@ -78,20 +76,7 @@ def influence(
     )
     full = {name: _readouts(name, knowledge, ()) for name in experiments}
     jobs = [(row, knowledge, full, tuple(experiments)) for row in chosen]
-    found = []
-    count = workers or os.cpu_count() or 1
-    if count == 1:
-        for k, job in enumerate(jobs):
-            found.append(_one(job))
-            if progress is not None:
-                progress((k + 1) / len(jobs))
-    else:
-        # Forked copies of a process that has run the solver hang in its thread library; fresh ones do not.
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            for k, one in enumerate(pool.map(_one, jobs)):
-                found.append(one)
-                if progress is not None:
-                    progress((k + 1) / len(jobs))
+    found = in_parallel(_one, jobs, workers=workers, progress=progress)
     return sorted(found, key=lambda i: i.change)
 
 

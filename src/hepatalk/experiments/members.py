@@ -88,7 +88,12 @@ def load_members() -> Members:
     Raises
     ------
     ExperimentError
-        If the file is damaged.
+        If there is no file, or it is damaged.
     """
     file = resources.files("hepatalk.experiments") / "data" / _FILE
+    if not file.is_file():
+        raise ExperimentError(
+            f"this version ships no virtual animals ({_FILE}); allowed: the best fit alone, or animals drawn with "
+            "scripts/make_ensemble.py; leave --members out"
+        )
     return parse_members(file.read_text(encoding="utf-8"))

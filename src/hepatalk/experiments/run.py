@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hepatalk.engines.base import Course, Progress
 from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import ExperimentError, unknown
+from hepatalk.experiments.bench import Bench
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
@@ -20,7 +21,6 @@ from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
 from hepatalk.model.compiled import CompiledModel
-from hepatalk.model.compiler import compile_model
 from hepatalk.model.schedule import Change
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
@@ -142,6 +142,7 @@ def perform(  # noqa: PLR0913 - as for run
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
     silenced: Sequence[str] = (),
+    bench: Bench | None = None,
 ) -> Run:
     """Run an experiment and keep model and course beside the result.
 
@@ -151,6 +152,8 @@ def perform(  # noqa: PLR0913 - as for run
         As for `run`.
     silenced : sequence of str
         Rows whose influence is held at rest: what a statement does to an experiment.
+    bench : Bench, optional
+        Shared by runs of the same animals, so that each model is compiled once.
 
     Returns
     -------
@@ -180,7 +183,8 @@ def perform(  # noqa: PLR0913 - as for run
     overrides = {name: value for name, value in posed.set.items() if name not in conditions}
     for name, allowed in value_faults(facts, conditions):
         raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
-    model = compile_model(facts, posed.species, hypotheses=posed.hypotheses, overrides=overrides, silenced=silenced)
+    bench = Bench() if bench is None else bench
+    model = bench.model(facts, posed.species, posed.hypotheses, overrides, silenced)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
     asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
     changes = (*from_start, *(c for c in asked if c.at_h >= 0.0))
@@ -190,7 +194,7 @@ def perform(  # noqa: PLR0913 - as for run
     for wanted in posed.readouts:
         if wanted not in available:
             raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
-    solver = PopulationEngine()
+    solver = bench.solver
     lead_in, start = _before_zero(solver, facts, model, posed, early)
     times = np.array(posed.output_times_h())
     # Peaks are looked for on an hourly course whatever the output step is.

@@ -18,12 +18,23 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from hepatalk.engines.base import Progress
 from hepatalk.errors import ExperimentError, HepatalkError, unknown
-from hepatalk.experiments.posing import NOTHING, Reduce, beyond, key_of, pose, reduced
-from hepatalk.experiments.run import run
+from hepatalk.experiments.answers import AGREE, Answer, Demand, Member, Wanted, ask, herd, share
+from hepatalk.experiments.kept import Kept
+from hepatalk.experiments.posing import NOTHING, Reduce, beyond, key_of, pose
 from hepatalk.knowledge.load import Knowledge, load
-from hepatalk.results.result import Result
 
-__all__ = ["ClaimTest", "Verdict", "load_tests", "score_claims"]
+__all__ = [
+    "ClaimTest",
+    "Judgement",
+    "Verdict",
+    "chosen_tests",
+    "demand_of",
+    "judge",
+    "load_tests",
+    "score_claims",
+    "verdict",
+    "why_not_posed",
+]
 
 Compare = Literal["greater", "less", "about", "between", "before", "after"]
 
@@ -92,11 +103,14 @@ class Verdict:
     ----------
     status : {'pass', 'fail', 'not_posable'}
     reason : str
-        The predicate that decides it with both numbers, or why it cannot be posed.
+        The predicate that decides it with both numbers, with the best fit, or why it cannot be posed.
     margin : float or None
-        How far the worst predicate is from its line, as a fraction of the control: negative where it fails.
+        How far the worst predicate is from its line with the best fit, as a fraction of the control: negative where
+        it fails.
     agree : float or None
-        Share of the virtual animals that pass; there is one animal in this version.
+        Share of the members that show it; of the best fit, 0 or 1, where there are no members.
+    members, not_run : int
+        Members beside the best fit, and how many of them could not be run; these do not agree.
     """
 
     id: str
@@ -106,6 +120,18 @@ class Verdict:
     agree: float | None
     stated: str
     implied: bool
+    members: int = 0
+    not_run: int = 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one animal makes of a claim: whether it shows it, by what margin, and what decides it."""
+
+    passed: bool
+    margin: float | None
+    reason: str
+    not_run: bool = False
 
 
 @cache
@@ -128,22 +154,56 @@ def load_tests() -> tuple[ClaimTest, ...]:
 
 
 def score_claims(
-    ids: Sequence[str] = (), *, knowledge: Knowledge | None = None, progress: Progress | None = None
+    ids: Sequence[str] = (),
+    *,
+    knowledge: Knowledge | None = None,
+    members: Sequence[Member] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    kept: Kept | None = None,
+    hypotheses: Sequence[str] = (),
 ) -> tuple[Verdict, ...]:
-    """Pose claims to the calibrated rat.
+    """Pose claims to the calibrated rat. Each distinct run is made once for each animal and shared between claims.
 
     Parameters
     ----------
     ids : sequence of str
         Claims to pose; all when empty.
     knowledge : Knowledge, optional
+    members : sequence of mapping, optional
+        Parameter sets, each as values that replace those of the knowledge base: a claim passes when `AGREE` of them
+        show it. Reason and margin are always those of the best fit, which is the knowledge base as it stands and is
+        judged alone when there are no members.
+    workers : int, optional
+        Processes; as many as there are processors when omitted.
     progress : callable, optional
-        Told the fraction done.
+        Told the fraction of the runs done, 0 when they start.
+    kept : Kept, optional
+        Where answers are kept as they come, so that an interrupted scoreboard goes on.
+    hypotheses : sequence of str
+        Alternatives to switch on in every run.
 
     Returns
     -------
     tuple of Verdict
         In the order of the claims.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown claim, hypothesis or parameter.
+    ExperimentError
+        If there is no member, or one has a value that its parameter cannot have.
+    """
+    chosen = chosen_tests(ids)
+    facts = load() if knowledge is None else knowledge
+    animals = herd(facts, members, hypotheses)
+    answers = ask(demand_of(chosen, facts), animals, workers=workers, progress=progress, kept=kept)
+    return tuple(verdict(test, facts, answers) for test in chosen)
+
+
+def chosen_tests(ids: Sequence[str]) -> list[ClaimTest]:
+    """Return how some claims are posed, all when there are no ids, in the order asked for.
 
     Raises
     ------
@@ -154,34 +214,70 @@ def score_claims(
     for name in ids:
         if name not in tests:
             raise unknown("claim", name, tests, "hepatalk list claims")
-    facts = load() if knowledge is None else knowledge
-    chosen = [tests[i] for i in ids] if ids else list(tests.values())
-    done: dict[str, Result] = {}
-    verdicts = []
-    for k, test in enumerate(chosen):
-        verdicts.append(_judge(test, facts, done))
-        if progress is not None:
-            progress((k + 1) / len(chosen))
-    return tuple(verdicts)
+    return [tests[i] for i in ids] if ids else list(tests.values())
 
 
-def _judge(test: ClaimTest, facts: Knowledge, done: dict[str, Result]) -> Verdict:
-    stated = test.stated or ""
-    if test.status == "not_posable":
-        reason = f"{test.reason}: {test.note}" if test.note else str(test.reason)
-        return Verdict(test.id, "not_posable", reason, None, None, stated, test.implied)
-    wait = _waits(test, facts)
-    if wait is not None:
-        return Verdict(test.id, "not_posable", wait, None, None, stated, test.implied)
+def demand_of(tests: Sequence[ClaimTest], facts: Knowledge) -> Demand:
+    """Return the runs that claims need, with the numbers to take from each; claims that cannot be posed need none."""
+    demand = Demand("predicates.yaml", "a claim")
+    for test in (t for t in tests if why_not_posed(t, facts) is None):
+        for p in test.predicates:
+            for run, number in _parts(p):
+                demand.want(test.runs[run], number)
+    return demand
+
+
+def judge(test: ClaimTest, answers: Mapping[str, Answer]) -> Judgement:
+    """Say whether one animal shows a claim.
+
+    Parameters
+    ----------
+    test : ClaimTest
+        Posable.
+    answers : mapping of str to Answer
+        By key of the run.
+    """
+    by_name = {p.run: answers[key_of(test.runs[p.run])] for p in test.predicates}
+    by_name |= {p.than.run: answers[key_of(test.runs[p.than.run])] for p in test.predicates if p.than.run is not None}
+    for answer in by_name.values():
+        if isinstance(answer, str):
+            # A run that cannot be made leaves its claim unpassed, with the model's own words for it.
+            return Judgement(False, None, f"could not be run: {answer}", not_run=True)
     try:
-        results = {name: _run(spec, facts, done) for name, spec in test.runs.items()}
-        outcomes = [_outcome(p, results) for p in test.predicates]
-    except HepatalkError as error:
-        # A run that cannot be made leaves its claim unpassed, with the model's own words for it.
-        return Verdict(test.id, "fail", f"could not be run: {error}", None, 0.0, stated, test.implied)
+        outcomes = [_outcome(p, by_name) for p in test.predicates]
+    except ExperimentError as error:
+        return Judgement(False, None, f"could not be run: {error}", not_run=True)
     worst = min(outcomes, key=lambda o: o[0])
-    passed = all(o[0] >= 0.0 for o in outcomes)
-    return Verdict(test.id, "pass" if passed else "fail", worst[1], worst[0], float(passed), stated, test.implied)
+    return Judgement(all(o[0] >= 0.0 for o in outcomes), worst[0], worst[1])
+
+
+def verdict(test: ClaimTest, facts: Knowledge, answers: Sequence[Mapping[str, Answer]]) -> Verdict:
+    """Return what becomes of a claim.
+
+    Parameters
+    ----------
+    test : ClaimTest
+    facts : Knowledge
+    answers : sequence of mapping of str to Answer
+        To `demand_of` this claim, for each animal; the best fit first, whose reason and margin are shown.
+    """
+    stated = test.stated or ""
+    why_not = why_not_posed(test, facts)
+    if why_not is not None:
+        return Verdict(test.id, "not_posable", why_not, None, None, stated, test.implied)
+    found = [judge(test, one) for one in answers]
+    agree = share([j.passed for j in found])
+    status: Literal["pass", "fail"] = "pass" if agree >= AGREE else "fail"
+    not_run = sum(j.not_run for j in found[1:])
+    first = found[0]
+    return Verdict(test.id, status, first.reason, first.margin, agree, stated, test.implied, len(found) - 1, not_run)
+
+
+def why_not_posed(test: ClaimTest, facts: Knowledge) -> str | None:
+    """Return why a claim cannot be posed, None where it can."""
+    if test.status == "not_posable":
+        return f"{test.reason}: {test.note}" if test.note else str(test.reason)
+    return _waits(test, facts)
 
 
 def _waits(test: ClaimTest, facts: Knowledge) -> str | None:
@@ -199,37 +295,40 @@ def _waits(test: ClaimTest, facts: Knowledge) -> str | None:
     return None
 
 
-def _run(spec: Mapping[str, Any], facts: Knowledge, done: dict[str, Result]) -> Result:
-    """Run what a claim asks for, once for all claims that ask for the same."""
-    key = key_of(spec)
-    if key not in done:
-        done[key] = run(pose(spec, "predicates.yaml", "a claim"), knowledge=facts)
-    return done[key]
+def _parts(p: Predicate) -> list[tuple[str, Wanted]]:
+    """Return (run, number to take from it) of a predicate and of its control."""
+    parts = [(p.run, _wanted(p.readout, p.reduce, p.at_h))]
+    if p.compare != "between" and p.than.run is not None:
+        parts.append((p.than.run, _wanted(p.than.readout or p.readout, p.than.reduce or p.reduce, p.than.at_h)))
+    return parts
 
 
-def _reading(result: Result, readout: str, reduce: Reduce, at_h: float | None) -> float:
-    if reduce in ("first_peak", "first_peak_h"):
-        return float(result.summary()[f"{readout}.{reduce}"])
-    if reduce == "at":
-        return result.at(readout, float(at_h or 0.0))
-    value = reduced(result.time_h, result.readout(readout), reduce)
+def _wanted(readout: str, reduce: Reduce, at_h: float | None) -> Wanted:
+    return (readout,), reduce, at_h, None
+
+
+def _reading(answer: Answer, wanted: Wanted) -> float:
+    value = None if isinstance(answer, str) else answer[wanted]
     if value is None:
-        raise ExperimentError(f"{readout} has no {reduce}; allowed: what always happens; correct predicates.yaml")
+        raise ExperimentError(
+            f"{wanted[0][0]} has no {wanted[1]}; allowed: what always happens; correct predicates.yaml"
+        )
     return value
 
 
-def _outcome(p: Predicate, results: Mapping[str, Result]) -> tuple[float, str]:
+def _outcome(p: Predicate, answers: Mapping[str, Answer]) -> tuple[float, str]:
     """Return (distance from the line as a fraction of the control, words); negative where the predicate fails."""
-    value = _reading(results[p.run], p.readout, p.reduce, p.at_h)
+    (run, wanted), *control_part = _parts(p)
+    value = _reading(answers[run], wanted)
     name = f"{p.readout} ({p.reduce}{f' {p.at_h:g} h' if p.at_h is not None else ''}) in {p.run}"
     if p.compare == "between":
         low, high = float(p.than.low or 0.0), float(p.than.high if p.than.high is not None else np.inf)
         distance = min(value - low, high - value) / max(abs(high), NOTHING)
         return distance, f"{name} is {value:.4g}; wanted {low:g} to {high:g}"
-    if p.than.run is not None:
-        readout, reduce = p.than.readout or p.readout, p.than.reduce or p.reduce
-        control = _reading(results[p.than.run], readout, reduce, p.than.at_h)
-        against = f"{control:.4g} ({readout}, {reduce}) in {p.than.run}"
+    if control_part:
+        ((against_run, other),) = control_part
+        control = _reading(answers[against_run], other)
+        against = f"{control:.4g} ({other[0][0]}, {other[1]}) in {against_run}"
     else:
         control = float(p.than.value or 0.0)
         against = f"{control:g}"

@@ -6,45 +6,38 @@ its checks hold; with several parameter sets, when it does so for four in five o
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from multiprocessing import get_context
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
 from hepatalk.engines.base import Progress
-from hepatalk.errors import ExperimentError, HepatalkError, unknown
+from hepatalk.errors import HepatalkError, unknown
+from hepatalk.experiments.answers import AGREE, Answer, Demand, Member, Wanted, ask, herd, share
 from hepatalk.experiments.bands import band, bound
-from hepatalk.experiments.cycled import cycled_shares
+from hepatalk.experiments.kept import Kept
 from hepatalk.experiments.observations import ObservationRecord, load_observations
-from hepatalk.experiments.posing import NOTHING, beyond, key_of, onset, pose, reduced
-from hepatalk.experiments.run import Run, perform
+from hepatalk.experiments.posing import NOTHING, beyond, key_of, pose
 from hepatalk.experiments.score_rows import Check, Reading, RowReduce, ScoreRow, load_rows
-from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
 
-__all__ = ["AGREE", "Outcome", "RowScore", "fitted_rows", "judge", "score", "tally"]
-
-#: Share of the parameter sets that must meet a row.
-AGREE = 0.8
-#: Fewer runs than this are made here: starting other processes would take longer.
-FEW = 4
-
-#: A number to take from a run: readouts to add up, how to reduce them, hour, level.
-Wanted = tuple[tuple[str, ...], str, float | None, float | None]
-#: What a run says: its numbers, or why it could not be made.
-Answer = Mapping[Wanted, float | None] | str
-Member = Mapping[str, float]
+__all__ = [
+    "AGREE",
+    "Outcome",
+    "RowScore",
+    "chosen_rows",
+    "demand_of",
+    "fitted_rows",
+    "judge",
+    "score",
+    "tally",
+    "verdicts",
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,8 @@ class Outcome:
     value, low, high : float or None
         The model's value and the band; a direction has one end only.
     words : str
+    not_run : bool
+        Whether the check fails because a run could not be made.
     """
 
     margin: float | None
@@ -65,6 +60,7 @@ class Outcome:
     low: float | None
     high: float | None
     words: str
+    not_run: bool = False
 
     @property
     def holds(self) -> bool:
@@ -83,15 +79,17 @@ class RowScore:
     reason : str
         What decides it with the numbers, or why it is not scored.
     margin, value, low, high : float or None
-        Of the worst check, with the first parameter set.
+        Of the worst check, with the best fit.
     agree : float or None
-        Share of the parameter sets that meet the row.
+        Share of the parameter sets that meet the row; of the best fit, 0 or 1, where there are none.
     held, checks : int
-        How many of its checks hold.
+        How many of its checks hold with the best fit.
     why_not : str or None
         The one word of the closed list, or 'awaits'; None for a scored row.
     fitted : bool
         Whether the calibration of the rat has seen it.
+    members, not_run : int
+        Parameter sets beside the best fit, and how many of them could not be run; these do not agree.
     """
 
     id: str
@@ -109,6 +107,8 @@ class RowScore:
     checks: int = 0
     why_not: str | None = None
     fitted: bool = False
+    members: int = 0
+    not_run: int = 0
 
 
 @cache
@@ -124,9 +124,11 @@ def score(
     ids: Sequence[str] = (),
     *,
     knowledge: Knowledge | None = None,
-    members: Sequence[Member] = ({},),
+    members: Sequence[Member] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    kept: Kept | None = None,
+    hypotheses: Sequence[str] = (),
 ) -> tuple[RowScore, ...]:
     """Score observations. Each distinct run is made once for each parameter set and shared between rows.
 
@@ -135,12 +137,18 @@ def score(
     ids : sequence of str
         Observations; all when empty.
     knowledge : Knowledge, optional
-    members : sequence of mapping
-        Parameter sets, each as values that replace those of the knowledge base.
+    members : sequence of mapping, optional
+        Parameter sets, each as values that replace those of the knowledge base: a row passes when `AGREE` of them
+        meet it. The numbers shown are always those of the best fit, which is the knowledge base as it stands and is
+        judged alone when there are no members.
     workers : int, optional
         Processes; as many as there are processors when omitted.
     progress : callable, optional
         Told the fraction of the runs done, 0 when they start.
+    kept : Kept, optional
+        Where answers are kept as they come, so that an interrupted score goes on.
+    hypotheses : sequence of str
+        Alternatives to switch on in every run.
 
     Returns
     -------
@@ -154,23 +162,24 @@ def score(
     ExperimentError
         If there is no parameter set, or one has a value that its parameter cannot have.
     """
-    if not members:
-        raise ExperimentError("a score needs parameter sets, got none; allowed: one or more; leave 'members' out")
-    data = load_rows()
-    rows = {row.id: row for row in data.rows}
-    for name in ids:
-        if name not in rows:
-            raise unknown("observation", name, rows, "hepatalk list observations")
-    chosen = [row for row in data.rows if not ids or row.id in ids]
-    facts = load() if knowledge is None else knowledge
-    _check_members(facts, members)
-    waiting = {row.id: _waits(row, data.runs) for row in chosen}
-    scored = [row for row in chosen if row.reason is None and waiting[row.id] is None]
-    answers = _all_runs(scored, data.runs, facts, members, workers, progress)
-    records = {record.id: record for record in load_observations()}
+    chosen = chosen_rows(ids)
+    animals = herd(load() if knowledge is None else knowledge, members, hypotheses)
+    return verdicts(chosen, ask(demand_of(chosen), animals, workers=workers, progress=progress, kept=kept))
+
+
+def verdicts(rows: Sequence[ScoreRow], answers: Sequence[Mapping[str, Answer]]) -> tuple[RowScore, ...]:
+    """Return what becomes of observations.
+
+    Parameters
+    ----------
+    rows : sequence of ScoreRow
+    answers : sequence of mapping of str to Answer
+        To `demand_of` these rows, for each animal; the best fit first, whose numbers are shown.
+    """
+    data, records = load_rows(), {record.id: record for record in load_observations()}
     out = []
-    for row in chosen:
-        record, wait = records[row.id], waiting[row.id]
+    for row in rows:
+        record, wait = records[row.id], _waits(row, data.runs)
         if row.reason is not None or wait is not None:
             out.append(_not_scored(row, record, wait, data.reasons))
             continue
@@ -179,17 +188,19 @@ def score(
     return tuple(out)
 
 
-def _check_members(facts: Knowledge, members: Sequence[Member]) -> None:
-    """Raise for what would otherwise fail every row: a parameter that is unknown, or a value it cannot have."""
-    names = {p.id for p in facts.parameters}
-    for number, member in enumerate(members, start=1):
-        for name in member:
-            if name not in names:
-                raise unknown("parameter", name, names, "see 'hepatalk list parameters'")
-        for name, allowed in value_faults(facts, member):
-            raise ExperimentError(
-                f"parameter set {number}: {name!r} is {member[name]!r}; allowed: {allowed}; correct the value"
-            )
+def chosen_rows(ids: Sequence[str]) -> list[ScoreRow]:
+    """Return how some observations are scored, all when there are no ids, in the order of the observations.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown observation.
+    """
+    rows = {row.id: row for row in load_rows().rows}
+    for name in ids:
+        if name not in rows:
+            raise unknown("observation", name, rows, "hepatalk list observations")
+    return [row for row in rows.values() if not ids or row.id in ids]
 
 
 def _waits(row: ScoreRow, runs: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -219,8 +230,8 @@ def _stated(record: ObservationRecord) -> str:
 
 
 def _judged(row: ScoreRow, record: ObservationRecord, found: Sequence[Sequence[Outcome]]) -> RowScore:
-    """Turn the outcomes, members by checks, into one verdict; numbers are those of the first member."""
-    agree = float(np.mean([all(o.holds for o in one) for one in found]))
+    """Turn the outcomes, animals by checks, into one verdict; numbers are those of the first, the best fit."""
+    agree = share([all(o.holds for o in one) for one in found])
     first = found[0]
     worst = min(first, key=lambda o: -np.inf if o.margin is None else o.margin)
     held = sum(o.holds for o in first)
@@ -244,6 +255,8 @@ def _judged(row: ScoreRow, record: ObservationRecord, found: Sequence[Sequence[O
         held,
         len(first),
         fitted=row.id in fitted_rows(),
+        members=len(found) - 1,
+        not_run=sum(any(o.not_run for o in one) for one in found[1:]),
     )
 
 
@@ -267,90 +280,16 @@ def _parts(check: Check) -> list[tuple[str, Wanted]]:
     return [_wanted(check, r) for r in readings]
 
 
-def _all_runs(
-    rows: Sequence[ScoreRow],
-    runs: Mapping[str, Mapping[str, Any]],
-    facts: Knowledge,
-    members: Sequence[Member],
-    workers: int | None,
-    progress: Progress | None,
-) -> list[dict[str, Answer]]:
-    """Make every run that rows need, for every member; one mapping from run to answer for each member."""
-    wanted: dict[str, dict[Wanted, None]] = {}
-    specs: dict[str, Mapping[str, Any]] = {}
+def demand_of(rows: Sequence[ScoreRow]) -> Demand:
+    """Return every run that rows need, with the numbers to take from it; rows that are not scored need none."""
+    runs = load_rows().runs
+    demand = Demand("score_rows.yaml", "an observation")
     for row in rows:
-        for check in row.checks:
-            for name, number in _parts(check):
-                key = key_of(runs[name])
-                specs[key] = runs[name]
-                wanted.setdefault(key, {})[number] = None
-    keys = list(wanted)
-    jobs = [(specs[k], dict(m), tuple(wanted[k]), facts) for m in members for k in keys]
-    count = min(workers or os.cpu_count() or 1, len(jobs))
-    found: list[Answer] = []
-    if progress is not None:
-        progress(0.0)
-
-    def took(answer: Answer) -> None:
-        found.append(answer)
-        if progress is not None:
-            progress(len(found) / len(jobs))
-
-    if count <= 1 or len(jobs) < FEW:
-        for job in jobs:
-            took(_answer(job))
-    else:
-        # Forked copies of a process that has run the solver hang in its thread library; fresh ones do not.
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            with _deaf_children():
-                answers = pool.map(_answer, jobs)
-            for answer in answers:
-                took(answer)
-    width = len(keys)
-    return [dict(zip(keys, found[k * width : (k + 1) * width], strict=True)) for k in range(len(members))]
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Leave Ctrl-C, which a terminal sends to all processes, to this one: processes inherit what is blocked."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _answer(job: tuple[Mapping[str, Any], dict[str, float], tuple[Wanted, ...], Knowledge]) -> Answer:
-    spec, member, numbers, facts = job
-    try:
-        posed = pose(spec, "score_rows.yaml", "an observation")
-        done = perform(posed, knowledge=facts, set=member)
-        return {number: _number(done, number) for number in numbers}
-    except HepatalkError as error:
-        # Its rows fail with the model's own words for it.
-        return str(error)
-
-
-def _number(done: Run, wanted: Wanted) -> float | None:
-    names, reduce, at_h, level = wanted
-    result = done.result
-    if reduce in ("first_peak", "first_peak_h", "onset_h"):
-        summary = result.summary()
-        if reduce == "onset_h":
-            return onset(result.time_h, result.readout(names[0]), float(summary[f"{names[0]}.first_peak"]))
-        return float(summary[f"{names[0]}.{reduce}"])
-    curve = sum((_curve(done, name) for name in names), start=np.zeros(len(result.time_h)))
-    return reduced(result.time_h, curve, reduce, at_h, level)
-
-
-def _curve(done: Run, name: str) -> npt.NDArray[np.float64]:
-    if name in ("cycled_once.HEP", "cycled_twice.HEP"):
-        once, twice = cycled_shares(done.model, done.course)
-        return once if name == "cycled_once.HEP" else twice
-    return done.result.readout(name)
+        if row.reason is None and _waits(row, runs) is None:
+            for check in row.checks:
+                for name, number in _parts(check):
+                    demand.want(runs[name], number)
+    return demand
 
 
 # --- judging -------------------------------------------------------------------------------------------------------
@@ -372,7 +311,7 @@ def judge(check: Check, answers: Mapping[str, Answer]) -> Outcome:
     for name, _ in _parts(check):
         answer = answers[name]
         if isinstance(answer, str):
-            return Outcome(None, None, None, None, f"{name} could not be run: {answer}")
+            return Outcome(None, None, None, None, f"{name} could not be run: {answer}", not_run=True)
     value = _taken(check, None, answers)
     if value is not None and check.over is not None:
         under = _taken(check, check.over, answers)

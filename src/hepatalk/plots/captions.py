@@ -6,8 +6,9 @@ from hepatalk.experiments.comparison import AnimalGroup
 from hepatalk.knowledge.records import Source
 from hepatalk.plots.palette import CELL_NAMES, duration
 from hepatalk.plots.view import View
+from hepatalk.results.band import Bands
 
-__all__ = ["READOUT_NAMES", "TITLES", "caption", "citation", "diet_label", "state_label"]
+__all__ = ["READOUT_NAMES", "TITLES", "band_label", "caption", "citation", "diet_label", "state_label"]
 
 TITLES = {
     "liver_volume": "Liver volume",
@@ -51,7 +52,23 @@ def citation(source: Source) -> str:
 
 def caption(view: View, name: str) -> str:
     """Return the caption of a figure; names are those of `TITLES`, ``drivers_map`` and ``signals_map``."""
-    return " ".join(part for part in _WORDS[name](view) if part)
+    return " ".join(part for part in (*_WORDS[name](view), _band(view, name)) if part)
+
+
+def band_label(bands: Bands, species: str) -> str:
+    """Return how a band is called in a legend."""
+    animals = {"mouse": "mice", "human": "humans"}.get(species, f"{species}s")
+    return f"{bands.share:.0%} of {bands.members} virtual {animals}"
+
+
+def _band(view: View, name: str) -> str:
+    bands = view.result.bands
+    if bands is None or name not in ("liver_volume", "s_phase", "flow"):
+        return ""
+    return (
+        f"Pale: from the {50.0 * (1.0 - bands.share):g}% to the {50.0 * (1.0 + bands.share):g}% quantile of "
+        f"{bands.members} virtual animals, parameter sets that meet the calibration data equally well."
+    )
 
 
 def _counts(group: AnimalGroup, end_h: float) -> str:

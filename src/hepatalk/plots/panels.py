@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.patheffects import withStroke
 
-from hepatalk.plots.captions import READOUT_NAMES, TITLES, caption, diet_label, state_label
+from hepatalk.plots.captions import READOUT_NAMES, TITLES, band_label, caption, diet_label, state_label
 from hepatalk.plots.frame import day_axis, encoded, framed, hour_axis, placed, root_axis, styled
 from hepatalk.plots.palette import (
     BRAKE,
@@ -93,6 +93,23 @@ def _points(axes: Axes, groups: tuple[AnimalGroup, ...], end_h: float, place: Ca
         )
 
 
+def _band(axes: Axes, x: Floats, view: View, name: str, **look: Any) -> float:
+    """Fill the band of a readout, where there is one, and return how high it goes; ``look`` may hold a scale."""
+    bands = view.result.bands
+    if bands is None or name not in bands.curves:
+        return 0.0
+    scale: float = look.pop("scale", 1.0)
+    band = bands.curves[name]
+    style: dict[str, Any] = {"color": MODEL, "alpha": 0.18, "linewidth": 0.0, "zorder": 0.5} | look
+    axes.fill_between(x, scale * band.low[: len(x)], scale * band.high[: len(x)], **style)
+    return scale * float(band.high.max())
+
+
+def _band_name(view: View) -> str | None:
+    bands = view.result.bands
+    return None if bands is None else band_label(bands, view.result.provenance.species)
+
+
 def _hours(time_h: Floats) -> Floats:
     return time_h
 
@@ -117,11 +134,12 @@ def _volume(view: View) -> Figure:
     for axes, place, until in ((early, _hours, first_h), (late, _days, end_h)):
         here = t <= until
         axes.plot(place(t[here]), y[here], color=MODEL, linewidth=2.2, label="model", zorder=2)
+        top = _band(axes, place(t[here]), view, "liver_volume", label=_band_name(view))
         axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
         if view.animals is not None:
             _points(axes, view.animals.volume, until, place)
     tallest = max(
-        [float(y.max())] + ([float(np.nanmax(g.mean + g.sd)) for g in view.animals.volume] if view.animals else [])
+        [float(y.max()), top] + ([float(np.nanmax(g.mean + g.sd)) for g in view.animals.volume] if view.animals else [])
     )
     for axes in (early, late):
         axes.set_ylim(0.0, max(1.08, 1.05 * tallest))
@@ -158,6 +176,10 @@ def _s_phase(view: View) -> Figure:
             dashes=CELL_DASHES[cell] or (None, None),
             label=f"{CELL_NAMES[cell]} ({cell})",
         )
+        top = _band(axes, t / 24.0, view, f"s_phase.{cell}", scale=100.0, color=CELL_COLOURS[cell])
+        highest = max(highest, top)
+    if view.result.bands is not None:
+        axes.fill_between([], [], [], color=MUTED, alpha=0.3, linewidth=0.0, label=_band_name(view))
     # Labels go up in a staircase to the right of the peaks, so that neighbours do not cover each other.
     taken: list[tuple[float, float]] = []
     for wave in sorted(view.waves, key=lambda w: w.peak):
@@ -291,12 +313,15 @@ def _flow(view: View) -> Figure:
     end_h = _end_h(view)
     for axes, name in zip(grid, ("portal_flow", "shear", "function", "oxygen"), strict=True):
         y = view.result.readout(name)
-        axes.plot(root_hours(view.result.time_h), y, color=MODEL, label="model")
+        x = root_hours(view.result.time_h)
+        axes.plot(x, y, color=MODEL, label="model")
+        top = max(float(y.max()), _band(axes, x, view, name, label=_band_name(view)))
         axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         if name == "portal_flow" and view.animals is not None:
             _points(axes, view.animals.flow, end_h, root_hours)
+        if name == "portal_flow" and (view.animals is not None or view.result.bands is not None):
             axes.legend(loc="upper right")
-        axes.set_ylim(0.0, max(1.15, 1.08 * float(y.max()), axes.get_ylim()[1] if name == "portal_flow" else 0.0))
+        axes.set_ylim(0.0, max(1.15, 1.08 * top, axes.get_ylim()[1] if name == "portal_flow" else 0.0))
         axes.set_title(READOUT_NAMES[name])
         axes.set_ylabel(view.result.unit(name))
         root_axis(axes, end_h, view.time_label, gap=0.1)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.experiments.comparison import AnimalGroup
-from hepatalk.plots.captions import READOUT_NAMES, diet_label, state_label
+from hepatalk.plots.captions import READOUT_NAMES, band_label, diet_label, state_label
 from hepatalk.plots.palette import (
     CELL_COLOURS,
     CELL_NAMES,
@@ -108,6 +108,23 @@ def _line(x: list[float], y: npt.ArrayLike, name: str, colour: str, **changes: A
     return {"type": "scatter", "mode": "lines", "x": x, "y": _numbers(y), "name": name, "line": line, **changes}
 
 
+def _band(view: View, name: str, x: list[float], colour: str, **changes: Any) -> list[dict[str, Any]]:
+    """Return the band of a readout as a pale fill: its lower edge, then its upper one filled down to it."""
+    bands = view.result.bands
+    if bands is None or name not in bands.curves:
+        return []
+    scale, band = changes.pop("scale", 1.0), bands.curves[name]
+    label = band_label(bands, view.result.provenance.species)
+    shared: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}, "hoverinfo": "skip"}
+    shared |= {"legendgroup": "bands", "name": label, "showlegend": False}
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    fill: dict[str, Any] = {"fill": "tonexty", "fillcolor": f"rgba({red},{green},{blue},0.16)", "showlegend": True}
+    return [
+        shared | {"y": _numbers(scale * band.low)} | {k: v for k, v in changes.items() if k != "showlegend"},
+        shared | {"y": _numbers(scale * band.high)} | fill | changes,
+    ]
+
+
 def _health(axis: str = "y", x: str = "x") -> dict[str, Any]:
     """Return the dotted line at the healthy level."""
     line = {"color": "#8a8a8a", "width": 1, "dash": "dot"}
@@ -156,7 +173,8 @@ def _early_ticks(end_h: float) -> dict[str, Any]:
 
 def _volume(view: View) -> Chart:
     end_h = float(view.result.time_h[-1])
-    data = [_line(_days(view), view.result.readout("liver_volume"), "model", MODEL, hovertemplate="%{y:.3f}")]
+    data = _band(view, "liver_volume", _days(view), MODEL)
+    data.append(_line(_days(view), view.result.readout("liver_volume"), "model", MODEL, hovertemplate="%{y:.3f}"))
     if view.animals is not None:
         data += [_points(group, end_h, root=False) for group in view.animals.volume]
     layout = _layout(
@@ -177,6 +195,8 @@ def _s_phase(view: View) -> Chart:
     for cell in CELLS:
         y = 100.0 * view.result.readout(f"s_phase.{cell}")
         name = f"{CELL_NAMES[cell]} ({cell})"
+        shown = cell == CELLS[-1]  # one entry in the legend for all
+        data += _band(view, f"s_phase.{cell}", x, CELL_COLOURS[cell], scale=100.0, showlegend=shown)
         data.append(_line(x, y, name, CELL_COLOURS[cell], dash=_DASHES[cell], hovertemplate="%{y:.2f}%"))
     end_h = float(view.result.time_h[-1])
     tops = {w.cell: 100.0 * view.result.at(f"s_phase.{w.cell}", w.peak_h) for w in view.waves}
@@ -208,14 +228,8 @@ def _s_phase(view: View) -> Chart:
 def _signals(view: View) -> Chart:
     r, end_h = view.responses, float(view.result.time_h[-1])
     if not r.names:
-        note = {
-            "text": "no signal left its healthy level",
-            "showarrow": False,
-            "xref": "paper",
-            "yref": "paper",
-            "x": 0.5,
-            "y": 0.5,
-        }
+        note = {"text": "no signal left its healthy level", "showarrow": False, "x": 0.5, "y": 0.5}
+        note |= {"xref": "paper", "yref": "paper"}
         return {
             "data": [],
             "layout": _layout(
@@ -351,6 +365,7 @@ def _flow(view: View) -> Chart:
         x, y, suffix = _small(2, 2, k, 0.1, 0.2)
         place = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         words = {"text": _times(view), "hovertemplate": "%{y:.3f} at %{text}", "showlegend": k == 0}
+        data += _band(view, name, roots, MODEL, showlegend=k == 0, **place)
         data.append(_line(roots, view.result.readout(name), "model", MODEL, **words, **place))
         if name == "portal_flow" and view.animals is not None:
             data += [_points(group, end_h, root=True, **place) for group in view.animals.flow]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hepatalk.errors import ResultError, nearest, shown, unknown
+from hepatalk.results.band import Bands
 from hepatalk.results.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ IDENTITY = ("experiment", "title", "species", "engine", "seed", "model_hash", "k
 
 #: Readout names become folder names, so only characters that every file system takes are allowed.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(\.[A-Za-z0-9_+-]+)*")
-_RESERVED = frozenset({"time", "state", "state_name"})
+_RESERVED = frozenset({"time", "state", "state_name", "band"})
 
 #: Readouts of this family carry a first wave: (peak, time of the peak).
 _WAVES = "s_phase."
@@ -79,6 +80,8 @@ class Result:
         The engine's raw states, in its own units.
     state_names : tuple of str
         One name for each column of `states`; empty without states.
+    bands : Bands or None
+        Between which values most virtual animals lie, for some of the readouts; only where it was asked for.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class Result:
     provenance: Provenance
     states: NDArray[np.float64] | None = None
     state_names: tuple[str, ...] = ()
+    bands: Bands | None = None
 
     def __post_init__(self) -> None:
         """Check everything once, here, so that no method has to check again."""
@@ -100,6 +104,8 @@ class Result:
         _check_names(self.readouts)
         checked = {name: _checked_readout(name, item, time_h) for name, item in self.readouts.items()}
         states, state_names = _checked_states(self.states, self.state_names, time_h)
+        if self.bands is not None:
+            self.bands.check(self.readouts, time_h.size)
         for field, value in (
             ("time_h", time_h),
             ("readouts", MappingProxyType(checked)),
@@ -110,7 +116,7 @@ class Result:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle through the constructor: a copy in another process is checked and read-only too."""
-        return Result, (self.time_h, dict(self.readouts), self.provenance, self.states, self.state_names)
+        return Result, (self.time_h, dict(self.readouts), self.provenance, self.states, self.state_names, self.bands)
 
     def __repr__(self) -> str:
         """Return one line: what was run, how long, how many readouts."""
@@ -199,6 +205,8 @@ class Result:
             described = {"units": "engine units", "definition": "raw states of the engine"}
             variables["state"] = (("time", "state_name"), self.states, described)
             coords["state_name"] = ("state_name", np.array(self.state_names, dtype=np.str_))
+        if self.bands is not None:
+            variables["band"] = (("band_readout", "band_curve", "time"), self.bands.stacked(), self.bands.labels())
         attrs = {name: getattr(self.provenance, name) for name in IDENTITY}
         return xarray.Dataset(variables, coords, attrs | {"readouts": list(self.names)})
 
@@ -232,7 +240,8 @@ class Result:
                 items[name] = Readout(variable.values, attrs["units"], attrs["definition"], wave)
             states = dataset["state"].values if "state" in dataset else None
             state_names = tuple(str(name) for name in dataset["state_name"].values) if states is not None else ()
-            return cls(dataset["time"].values, items, provenance, states, state_names)
+            bands = Bands.read(dataset["band"].values, dataset["band"].attrs) if "band" in dataset else None
+            return cls(dataset["time"].values, items, provenance, states, state_names, bands)
         except (KeyError, TypeError) as exc:
             raise ResultError(
                 f"this dataset is not a result: {shown(str(exc))} is missing or of the wrong kind; "
@@ -314,13 +323,15 @@ class Result:
         Returns
         -------
         dict
-            ``experiment, species, engine, seed, model_hash, knowledge_version, time_h, readouts, summary``. All
-            numbers are finite, because a result with any other is refused when it is made.
+            ``experiment, species, engine, seed, model_hash, knowledge_version, time_h, readouts, summary``, and
+            ``bands`` where there are any. All numbers are finite, because a result with any other is refused.
         """
         record: dict[str, Any] = {name: getattr(self.provenance, name) for name in IDENTITY if name != "title"}
         record["time_h"] = self.time_h.tolist()
         record["readouts"] = {name: item.values.tolist() for name, item in self.readouts.items()}
         record["summary"] = self.summary()
+        if self.bands is not None:
+            record["bands"] = self.bands.to_json()
         return record
 
     def content_hash(self) -> str:
@@ -329,13 +340,16 @@ class Result:
         Two results have the same hash exactly if every number agrees to the last bit and all names, units,
         definitions and first waves agree. Bytes are hashed in little-endian order, whatever the processor's.
         """
-        labels = {
+        labels: dict[str, Any] = {
             "readouts": [[name, item.unit, item.definition, item.first_wave] for name, item in self.readouts.items()],
             "state_names": list(self.state_names),
             "n_times": self.time_h.size,
         }
-        digest = hashlib.sha256(json.dumps(labels, sort_keys=True).encode("ascii"))
         arrays = [self.time_h, *(item.values for item in self.readouts.values())]
+        if self.bands is not None:
+            labels["bands"] = [self.bands.members, self.bands.share, *self.bands.curves]
+            arrays.append(self.bands.stacked())
+        digest = hashlib.sha256(json.dumps(labels, sort_keys=True).encode("ascii"))
         for array in arrays if self.states is None else [*arrays, self.states]:
             digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
         return digest.hexdigest()

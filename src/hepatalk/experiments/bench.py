@@ -1,0 +1,50 @@
+"""What several runs of the same animals share: compiled models and a solver that knows their structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hepatalk.engines.population.engine import PopulationEngine
+from hepatalk.knowledge.load import Knowledge
+from hepatalk.knowledge.records import Species
+from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.compiler import compile_model
+
+__all__ = ["Bench"]
+
+#: Models kept; runs that share one should follow each other.
+KEPT = 4
+
+
+@dataclass
+class Bench:
+    """Compiles each model once for runs that differ in schedule, length or knock-outs only.
+
+    Attributes
+    ----------
+    solver : PopulationEngine
+        Remembers the sparsity of the models that it has seen.
+    """
+
+    solver: PopulationEngine = field(default_factory=PopulationEngine)
+    _models: dict[tuple[object, ...], CompiledModel] = field(default_factory=dict, repr=False)
+
+    def model(
+        self,
+        knowledge: Knowledge,
+        species: Species,
+        hypotheses: Sequence[str],
+        overrides: Mapping[str, float],
+        silenced: Sequence[str],
+    ) -> CompiledModel:
+        """Return a compiled model; arguments and errors as for `hepatalk.model.compiler.compile_model`."""
+        key = (knowledge.version, species, tuple(hypotheses), tuple(sorted(overrides.items())), tuple(sorted(silenced)))
+        if key not in self._models:
+            if len(self._models) >= KEPT:
+                self._models.clear()
+                self.solver = PopulationEngine()
+            self._models[key] = compile_model(
+                knowledge, species, hypotheses=hypotheses, overrides=overrides, silenced=silenced
+            )
+        return self._models[key]

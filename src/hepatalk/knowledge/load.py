@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hepatalk.errors import KnowledgeError, nearest
+from hepatalk.knowledge.base import Record
 from hepatalk.knowledge.records import (
     CellType,
     Dispute,
@@ -30,7 +31,6 @@ from hepatalk.knowledge.records import (
     Interaction,
     Node,
     Parameter,
-    Record,
     ReviewReference,
     Signal,
     Source,

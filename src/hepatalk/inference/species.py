@@ -115,7 +115,7 @@ def data_of(species: Species) -> tuple[Datum, ...]:
         If there are no such rows.
     """
     if species not in FREE:
-        raise unknown("species with rows of its own", species, FREE, "the rat has scripts/calibrate_rat.py")
+        raise unknown("species with rows of its own", species, FREE, "hepatalk.inference.calibration for the rat")
     file = resources.files("hepatalk.experiments") / "data" / f"calibration_{species}.yaml"
     content: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return tuple(Datum(**row) for row in content["rows"])

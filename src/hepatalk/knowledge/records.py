@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from hepatalk.knowledge.base import Name, Number, Record, Sourced, Whole
 
@@ -96,6 +96,14 @@ class SpeciesNumber(Sourced):
     value: Number
 
 
+#: In complaints of pydantic: which of two ways of writing a species' number was meant.
+ALONE, WITH_SOURCE = "[number alone]", "[number with source]"
+SpeciesValue = Annotated[
+    Annotated[Number, Tag(ALONE)] | Annotated[SpeciesNumber, Tag(WITH_SOURCE)],
+    Discriminator(lambda v: WITH_SOURCE if isinstance(v, dict | SpeciesNumber) else ALONE),
+]
+
+
 class Parameter(Sourced):
     """A number with its unit and where it comes from.
 
@@ -107,7 +115,7 @@ class Parameter(Sourced):
     value: Number | tuple[Number, Number, Number]
     unit: str
     meaning: str
-    species: dict[Species, Number | SpeciesNumber] | None = None
+    species: dict[Species, SpeciesValue] | None = None
     quote_from: str | None = None
 
     def of_species(self, species: Species) -> SpeciesNumber | None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from hepatalk.inference.calibration import PRIOR_WEIGHT
-from hepatalk.inference.species import FREE, Free, SpeciesObjective
+from hepatalk.inference.species import FREE, TIED, Free, SpeciesObjective
 from hepatalk.knowledge import load
 from hepatalk.knowledge.load import default_folder
 from hepatalk.knowledge.records import SPECIES, Species
@@ -55,7 +55,7 @@ def spreads(objective: SpeciesObjective, x: Floats) -> Floats:
     counted as one, and the prior as a normal distribution with half its width as deviation. 1: the data are silent.
     """
     half, step = 0.5 * (objective.high - objective.low), 0.02
-    weight = np.concatenate([1.0 / objective.weight, np.full(len(x), 1.0 / PRIOR_WEIGHT)])
+    weight = np.concatenate([1.0 / objective.weight, np.full(len(x), 1.0 / PRIOR_WEIGHT), [1.0]])
     base = objective.residuals(x)
     moved = [objective.residuals(x + step * unit) for unit in np.eye(len(x))]
     jacobian = weight[:, None] * (np.array(moved) - base).T / step
@@ -88,6 +88,11 @@ def report(objective: SpeciesObjective, x: Floats) -> None:
 def write(objective: SpeciesObjective, values: dict[str, float]) -> None:
     """Put the values into the field `species` of the records, each with its source, reason and prior."""
     rows = {f.name: entry(f, values[f.name], p) for f, p in zip(objective.free, objective.priors, strict=True)}
+    for name, leads, why in TIED.get(objective.species, ()):
+        rows[name] = (
+            f"      value: {objective.tied(values)[name]!r}\n      source: assumed\n      reason: '{quoted(why)}'\n"
+        )
+        print(f"{name} follows {leads}: {objective.tied(values)[name]:.4g}")
     for path in sorted((default_folder() / "parameters").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         for name, lines in rows.items():
@@ -100,9 +105,14 @@ def write(objective: SpeciesObjective, values: dict[str, float]) -> None:
 def entry(free: Free, value: float, prior: tuple[float, float]) -> str:
     """Return the lines of a species' number: a pace also names where its centre comes from."""
     source = f"['{SOURCE}', west2005]" if free.kind in ("rate", "time") else f"'{SOURCE}'"
-    reason = free.reason.replace("'", "''")
-    lines = (f"value: {value!r}", f"source: {source}", f"reason: '{reason}'", f"prior: [{prior[0]!r}, {prior[1]!r}]")
+    reason = f"reason: '{quoted(free.reason)}'"
+    lines = (f"value: {value!r}", f"source: {source}", reason, f"prior: [{prior[0]!r}, {prior[1]!r}]")
     return "".join(f"      {line}\n" for line in lines)
+
+
+def quoted(text: str) -> str:
+    """Return text as it stands between single quotes in YAML."""
+    return text.replace("'", "''")
 
 
 def with_species(block: str, species: Species, lines: str) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from hepatalk.errors import UnknownNameError
 from hepatalk.experiments.observations import load_observations
-from hepatalk.inference.species import FREE, SpeciesObjective, data_of, pace
+from hepatalk.inference.species import FREE, TIED, SpeciesObjective, data_of, pace
 from hepatalk.knowledge import load
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import Parameter, Species, SpeciesNumber
@@ -65,8 +65,7 @@ def test_an_assumed_species_number_needs_a_reason() -> None:
 @pytest.mark.parametrize("species", ["mouse", "human"])
 def test_the_model_of_a_species_has_its_own_numbers_and_else_the_rats(knowledge: Knowledge, species: Species) -> None:
     rat, own = compile_model(knowledge, "rat"), compile_model(knowledge, species)
-    fitted = {f.name for f in FREE[species]}
-    assert fitted
+    fitted = {f.name for f in FREE[species]} | {name for name, _, _ in TIED.get(species, ())}
     for name, i in rat.param_index.items():
         if name in fitted:
             assert own.params[own.param_index[name]] == knowledge.parameter[name].value_in(species) != rat.params[i]
@@ -109,6 +108,15 @@ def test_records_hold_what_the_script_fits(knowledge: Knowledge, species: Specie
         assert own is not None and own.prior is not None and own.reason == free.reason
         assert own.prior[0] <= own.value <= own.prior[1]
         assert own.sources == ((SOURCE, "west2005") if free.kind in ("rate", "time") else (SOURCE,))
+
+
+def test_what_is_tied_follows_by_the_same_factor(knowledge: Knowledge) -> None:
+    for name, leads, why in TIED["human"]:
+        ours, theirs = knowledge.parameter[name], knowledge.parameter[leads]
+        own = ours.of_species("human")
+        assert own is not None and (own.sources, own.reason) == (("assumed",), why)
+        factor = theirs.value_in("human") / theirs.value  # type: ignore[operator]
+        assert own.value == pytest.approx(ours.value * factor, rel=1e-3)
 
 
 @pytest.mark.parametrize("species", ["mouse", "human"])

@@ -203,12 +203,12 @@ def _advice(finished: Run, knowledge: Knowledge) -> list[str]:
 
 
 def _whose_numbers(knowledge: Knowledge, species: Species) -> str:
-    """Say which numbers are calibrated on a species, which come from sources, and that all others are the rat's."""
+    """Say which numbers are calibrated on a species, which it has otherwise, and that all others are the rat's."""
     own = {p.id: p.of_species(species) for p in knowledge.parameters}
     fitted = sorted(name for name, n in own.items() if n and any(s.startswith("fitted:") for s in n.sources))
     stated = sorted(name for name, n in own.items() if n and name not in fitted)
     parts = [f"{len(fitted)} numbers are calibrated on it ({', '.join(fitted)})"] if fitted else []
-    parts += [f"{len(stated)} are its own from sources ({', '.join(stated)})"] if stated else []
+    parts += [f"{len(stated)} set otherwise ({', '.join(stated)})"] if stated else []
     rest = len(own) - len(fitted) - len(stated)
     which = f"{', '.join(parts)}; the other {rest}" if parts else f"nothing is calibrated on it; all {rest}"
     return f"species {species}: {which} are the rat's (hepatalk list parameters --differs shows what differs)"

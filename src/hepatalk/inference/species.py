@@ -20,15 +20,16 @@ import yaml
 
 from hepatalk.engines.base import Course
 from hepatalk.engines.population.engine import PopulationEngine
-from hepatalk.errors import unknown
+from hepatalk.errors import ModelError, unknown
 from hepatalk.experiments.readouts import measure
 from hepatalk.inference.calibration import Datum, Objective, read, resection
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import Species
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.compiler import compile_model
+from hepatalk.model.linear import Linearised
 
-__all__ = ["FREE", "Free", "SpeciesObjective", "data_of", "pace"]
+__all__ = ["FREE", "TIED", "Free", "SpeciesObjective", "data_of", "pace"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +37,9 @@ Floats = npt.NDArray[np.float64]
 BODY_MASS: Mapping[Species, float] = {"mouse": 0.025, "rat": 0.25, "human": 70.0}
 #: A shortfall that no run reaches, so that a lethal one is measured and does not end the run (x the lethal one).
 _BEYOND_DEATH = 1e3
+#: Growth of a disturbance of health (per h) that costs as much as one study one half-band off, and the
+#: decay that each must keep: health is a stable fixed point, whatever the data say.
+_GROWTH, _DECAY = 2e-7, 2e-7
 #: Hours in which waves of division are looked for.
 _WAVE_H = 240.0
 
@@ -106,6 +110,19 @@ FREE: Mapping[Species, tuple[Free, ...]] = {
 }  # fmt: skip
 
 
+#: What follows a fitted number by the same factor from the rat's: (number, the fitted one, why).
+TIED: Mapping[Species, tuple[tuple[str, str, str], ...]] = {
+    "human": (
+        (
+            "hep_necrosis_rate",
+            "hep_commit_rate",
+            "negligible beside turnover, as in the rat: the rat's by the factor of hep_commit_rate; "
+            "at the rat's rate health would be unstable",
+        ),
+    ),
+}
+
+
 def data_of(species: Species) -> tuple[Datum, ...]:
     """Return what the mouse or the human is fitted to: its calibration rows, and no other.
 
@@ -156,6 +173,15 @@ class SpeciesObjective(Objective):
         values = [self.knowledge.parameter[n].value_in(self.species) for n in self.names]
         return np.clip(np.log(np.asarray(values, dtype=np.float64)), self.low + 1e-6, self.high - 1e-6)
 
+    def tied(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the numbers that follow fitted ones, in the units of the records."""
+        rat = {n: float(p.value) for n, p in self.knowledge.parameter.items() if isinstance(p.value, float)}
+        return {
+            name: float(f"{rat[name] * values[leads] / rat[leads]:.4g}")
+            for name, leads, _ in TIED.get(self.species, ())
+            if leads in values
+        }
+
     def values_with(self, overrides: Mapping[str, float]) -> Floats:
         """Return what the model of the species says about each datum, (n_data,).
 
@@ -166,6 +192,7 @@ class SpeciesObjective(Objective):
         EngineError, ModelError
             If it cannot be compiled or solved.
         """
+        overrides = {**overrides, **self.tied(overrides)}
         lethal = overrides.get("lethal_deficit", self.lethal)
         model = compile_model(
             self.knowledge, self.species, overrides={**overrides, "lethal_deficit": lethal * _BEYOND_DEATH}
@@ -175,6 +202,20 @@ class SpeciesObjective(Objective):
             for name in dict.fromkeys(d.experiment for d in self.data)
         }
         return np.array([read_of_species(model, courses[d.experiment], d, lethal) for d in self.data])
+
+    def residuals(self, x: Floats) -> Floats:
+        """Return weighted residuals, prior terms and that of stability, (n_data + n_names + 1,).
+
+        The last is 0 where every small disturbance of health fades: a pace of division so slow that the loss of cells
+        outruns their replacement fits the data and is no animal.
+        """
+        values = dict(zip(self.names, map(float, np.exp(x)), strict=True))
+        try:
+            model = compile_model(self.knowledge, self.species, overrides={**values, **self.tied(values)})
+        except ModelError:
+            return np.append(super().residuals(x), 30.0)
+        grows = float(Linearised(model, model.rest).modes[0][0].real) + _DECAY
+        return np.append(super().residuals(x), np.clip(grows / _GROWTH, 0.0, 30.0))
 
 
 def grid(data: list[Datum]) -> Floats:

@@ -138,8 +138,9 @@ def write(values: dict[str, float]) -> None:
             found = block.search(text)
             if found is None:
                 continue
-            new = re.sub(r"  value: .*\n", f"  value: {value!r}\n", found[1])
-            new = re.sub(r"  source: .*\n", "  source: 'fitted: scripts/calibrate_rat.py'\n", new)
+            # Only the record's own lines: a species' number stands deeper.
+            new = re.sub(r"(?m)^  value: .*\n", f"  value: {value!r}\n", found[1])
+            new = re.sub(r"(?m)^  source: .*\n", "  source: 'fitted: scripts/calibrate_rat.py'\n", new)
             text = text.replace(found[1], new)
         path.write_text(text, encoding="utf-8")
 

@@ -17,10 +17,10 @@ Published observations, posed as virtual experiments. How each is scored stands 
 `src/hepatalk/experiments/data/score_rows.yaml`, by the rules of `SCORING.md` beside it; both were written from the
 observations and committed before the first run. The denominator is the rows whose use is `validate`: nothing is tuned
 on them. Rows the calibration may use (`calibrate`) and rows from memory (`recalled`) are counted apart; those the
-calibration of the rat has seen are marked *fitted*. Mouse and human run with the rat's numbers until they have their
-own, so times and volumes of mice and people are expected to fail. `margin` is the distance of the worst check from its
-line as a fraction of the stated value (of the control for directions): negative where it fails, none where the model
-gives no value. Regenerate this page with `python scripts/make_score_page.py`.
+calibration of the row's animal has seen are marked *fitted*. Mouse and human have the rat's numbers but for a few that
+are fitted to their own rows (`hepatalk list parameters --differs`). `margin` is the distance of the worst check from
+its line as a fraction of the stated value (of the control for directions): negative where it fails, none where the
+model gives no value. Regenerate this page with `python scripts/make_score_page.py`.
 """
 TITLES = {
     "validate": "Validation rows",

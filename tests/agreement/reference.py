@@ -339,7 +339,8 @@ class Reference:
         if name in self.overrides:
             return self.overrides[name]
         record = self.knowledge.parameter[name]
-        value = (record.species or {}).get(self.species, record.value)  # type: ignore[call-overload]
+        own = (record.species or {}).get(self.species, record.value)  # type: ignore[call-overload]
+        value = getattr(own, "value", own)
         if not isinstance(value, tuple):
             return float(value)
         assert z is not None, f"{name} has a value for each zone"

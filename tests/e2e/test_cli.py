@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,7 +112,11 @@ def test_run_says_on_stderr_what_was_chosen_and_whose_numbers_run(tmp_path: Path
     chosen = [f"--hypothesis={name}" for name in ("nk_role", "hypoxia_cue", "kc_net_effect")]
     done = hepatalk("run", "phx30", "--days", "1", "--species", "mouse", *chosen, "--json", cwd=tmp_path)
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("species mouse: not calibrated; the rat's numbers run")
+    assert re.fullmatch(
+        r"species mouse: 2 numbers are calibrated on it \(hep_g1_duration, lethal_deficit\); "
+        r"the other \d+ are the rat's \(hepatalk list parameters --differs shows what differs\)",
+        lines[0],
+    )
     assert lines[1].startswith("hypothesis nk_role: of its 2 alternatives this one runs: Inhibitory")
     assert len(lines) == 2  # hypotheses with one alternative leave nothing to choose
     json.loads(done.stdout)
@@ -132,6 +137,32 @@ def test_list_is_one_line_for_each_record_in_a_pipe(tmp_path: Path) -> None:
     rows = json.loads(hepatalk("list", "interactions", "--json", cwd=tmp_path).stdout)
     assert said[0].split()[:3] == ["id", "from", "to"]
     assert [line.split()[0] for line in said[1 : 1 + len(rows)]] == [row["id"] for row in rows]
+
+
+def test_list_differs_gives_each_species_with_its_number_and_source(tmp_path: Path) -> None:
+    rows = json.loads(hepatalk("list", "parameters", "--differs", "--json", cwd=tmp_path).stdout)
+    found = {r["id"]: r for r in rows}
+    assert {"hep_g1_duration", "lethal_deficit", "hep_growth_rate", "hep_size_restoring"} <= set(found)
+    for row in rows:
+        own = row["by_species"]
+        assert list(own) == ["rat", "mouse", "human"]
+        assert row["unit"] and all(stated["source"] for stated in own.values())
+        assert len({stated["value"] for stated in own.values()}) > 1
+        assert own["rat"] == {"value": row["value"], "source": row["source"], "reason": row["reason"], "own": False}
+    mouse = found["lethal_deficit"]["by_species"]["mouse"]
+    assert mouse["own"] and mouse["source"] == ["fitted: scripts/calibrate_species.py", "west2005"]
+    assert found["lethal_deficit"]["by_species"]["human"]["value"] == found["lethal_deficit"]["value"]
+
+    lines = hepatalk("list", "parameters", "--differs", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1 : 1 + len(rows)]] == [row["id"] for row in rows]
+    line = next(re.split(r"\s{2,}", x.strip()) for x in lines if x.startswith("lethal_deficit"))
+    mine = "fitted: scripts/calibrate_species.py, west2005"
+    assert line[1:] == ["14", f"{mouse['value']:.4g}", "-", "h", "assumed", mine, "-"]
+
+
+def test_explain_tells_what_a_species_has_of_its_own(tmp_path: Path) -> None:
+    said = hepatalk("explain", "hep_g1_duration", cwd=tmp_path).stdout
+    assert "in the mouse" in said and "fitted: scripts/calibrate_species.py" in said
 
 
 def test_list_experiments_names_the_catalogue_and_the_resections(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ def term(k: Knowledge, row: str, number: int, **changes: Any) -> Knowledge:
     return edit(k, "interactions", row, account=account.model_copy(update={"terms": tuple(terms)}))
 
 
+def mouse(k: Knowledge, **changes: Any) -> Knowledge:
+    """Return the knowledge with some fields of the mouse's own gain replaced."""
+    stated = dict(k.parameter["gain"].species or {})
+    stated["mouse"] = stated["mouse"].model_copy(update=changes)  # type: ignore[union-attr]
+    return edit(k, "parameters", "gain", species=stated)
+
+
 def process(k: Knowledge, cell: str, name: str, **changes: Any) -> Knowledge:
     """Return the knowledge with some fields of one process of a cell type replaced."""
     new = tuple(p.model_copy(update=changes) if p.id == name else p for p in k.cell[cell].processes)
@@ -182,10 +189,14 @@ FAULTS: Mapping[str, list[tuple[Fault, str, str]]] = {
         (lambda k: edit(k, "parameters", "half", reason=" "), "half", "a written reason"),
         (lambda k: edit(k, "parameters", "half", source="fitted: "), "half", "name the script"),
         (lambda k: edit(k, "parameters", "half", source=()), "half", "name a source"),
+        (lambda k: mouse(k, source="cressman1997"), "gain", "field 'species.mouse.source': value 'cressman1997'"),
+        (lambda k: mouse(k, reason=" "), "gain", "field 'species.mouse.reason'"),
     ],
     "numbers-finite": [
         (lambda k: edit(k, "parameters", "half", value=NAN), "half", "value nan"),
         (lambda k: edit(k, "parameters", "half", species={"rat": float("inf")}), "half", "field 'species.rat'"),
+        (lambda k: mouse(k, value=NAN), "gain", "field 'species.mouse'"),
+        (lambda k: mouse(k, prior=(1.0, NAN)), "gain", "field 'species.mouse'"),
         (lambda k: switch(k, parameters={"gain": NAN}), "il6_sign", "field 'switch.parameters.gain'"),
         (lambda k: edit(k, "families", "CCND", shares=(NAN, 1.0)), "CCND", "value nan"),
     ],
@@ -193,6 +204,9 @@ FAULTS: Mapping[str, list[tuple[Fault, str, str]]] = {
         (lambda k: edit(k, "parameters", "gain", value=9.0), "gain", "1 to 8, the prior"),
         (lambda k: edit(k, "parameters", "gain", species={"human": 0.5}), "gain", "field 'species.human'"),
         (lambda k: edit(k, "parameters", "gain", prior=(8.0, 1.0)), "gain", "low < high"),
+        (lambda k: mouse(k, value=13.0), "gain", "2 to 12, the prior"),
+        (lambda k: mouse(k, prior=(12.0, 2.0)), "gain", "field 'species.mouse.prior'"),
+        (lambda k: mouse(k, prior=None), "gain", "1 to 8, the prior"),
     ],
     "unit-known": [(lambda k: edit(k, "parameters", "tau", unit="hourz"), "tau", "correct the unit")],
     "unit-fits-role": [

@@ -53,3 +53,29 @@ def test_a_key_that_stands_twice_is_named_with_its_line(folder: Path) -> None:
     with pytest.raises(KnowledgeError) as caught:
         load(folder)
     assert str(caught.value) == f"{PARAMETERS}: not valid YAML at line 4 (key 'value' stands twice); mend that line"
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"value": 2.0}, "field 'species.mouse.source': value missing; allowed: any source; add the field"),
+        (
+            {"value": 2.0, "source": "assumed"},
+            "field 'species.mouse': value {'source': 'assumed', 'value': 2.0}; allowed: Value error, a number whose ",
+        ),
+        (
+            {"value": 2.0, "source": "x", "valu": 1},
+            "field 'species.mouse.valu': unknown field; allowed, nearest first: value",
+        ),
+        (True, "field 'species.mouse': value True; allowed: a number, not true or false"),
+        ("much", "field 'species.mouse': value 'much'; allowed: "),
+    ],
+)
+def test_a_species_number_that_does_not_fit_is_named(stated: Any, said: str, folder: Path) -> None:
+    line = complaint(folder, PARAMETERS, "gain", species={"mouse": stated})
+    assert line.startswith(f"{PARAMETERS}: record 'gain': {said}")
+    assert "\n" not in line
+
+
+def test_a_species_that_is_not_in_the_model_is_named(folder: Path) -> None:
+    assert "'rat'" in complaint(folder, PARAMETERS, "gain", species={"dog": 2.0})

@@ -44,7 +44,7 @@ def list_(
         )
     rows = records(kind)
     if differs:
-        rows = [r for r in rows if r["species"]]
+        rows = [_by_species(r) for r in rows if _differs(r)]
     if json:
         print_json(rows)
         return
@@ -56,11 +56,8 @@ def list_(
     columns = _SPECIES_COLUMNS if differs else _COLUMNS[kind]
     table(list(columns), [[cell(r) for cell in columns.values()] for r in rows])
     say()
-    say(
-        _FOOT.get(kind, f"{len(rows)} {kind}; hepatalk explain {_EXAMPLE.get(kind, 'NAME')} tells more").format(
-            n=len(rows)
-        )
-    )
+    foot = f"{len(rows)} {kind}; hepatalk explain {_EXAMPLE.get(kind, 'NAME')} tells more"
+    say(_DIFFERS.format(n=len(rows)) if differs else _FOOT.get(kind, foot).format(n=len(rows)))
 
 
 def _resections_in_one(rows: Rows) -> Rows:
@@ -99,10 +96,34 @@ def _schedule(r: Mapping[str, Any]) -> str:
     return "; ".join(said) or "nothing"
 
 
-def _species_value(species: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda r: _joined((r["species"] or {}).get(species, r["value"]))
+def _in_species(r: Mapping[str, Any], species: str) -> dict[str, Any]:
+    """Return value, source and reason of a parameter in a species, and whether they are the species' own."""
+    own = (r["species"] or {}).get(species)
+    stated = own if isinstance(own, Mapping) else r if own is None else dict(r, value=own)
+    return {field: stated[field] for field in ("value", "source", "reason")} | {"own": own is not None}
 
 
+def _differs(r: Mapping[str, Any]) -> bool:
+    return any(_in_species(r, s)["value"] != r["value"] for s in r["species"] or {})
+
+
+def _by_species(r: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole record with what holds in each species, its own number or the rat's."""
+    return dict(r, by_species={s: _in_species(r, s) for s in _ANIMALS})
+
+
+def _said_of(species: str, field: str) -> Callable[[Mapping[str, Any]], str]:
+    """Return the value or the source in a species; a dash where it has no number of its own."""
+
+    def said(r: Mapping[str, Any]) -> str:
+        found = r["by_species"][species]
+        return _joined(found[field]) if found["own"] or species == _ANIMALS[0] else "-"
+
+    return said
+
+
+#: The first is the one whose numbers hold where another has none of its own.
+_ANIMALS = ("rat", "mouse", "human")
 _COLUMNS: Mapping[str, Columns] = {
     "cells": {
         "id": _text("id"),
@@ -181,11 +202,9 @@ _COLUMNS: Mapping[str, Columns] = {
 }
 _SPECIES_COLUMNS: Columns = {
     "id": _text("id"),
-    "rat": _species_value("rat"),
-    "mouse": _species_value("mouse"),
-    "human": _species_value("human"),
+    **{s: _said_of(s, "value") for s in _ANIMALS},
     "unit": _text("unit"),
-    "source": _text("source"),
+    **{f"source, {s}": _said_of(s, "source") for s in _ANIMALS},
 }
 _EXAMPLE = {
     "cells": "LSEC",
@@ -198,6 +217,10 @@ _EXAMPLE = {
     "hypotheses": "il6_sign",
     "sources": "uematsu1999",
 }
+_DIFFERS = (
+    "{n} parameters differ between species; a dash stands where the rat's number holds, as it does for all others; "
+    "hepatalk explain NAME tells why"
+)
 _FOOT = {
     "experiments": "run one with: hepatalk run phx70; or your own: hepatalk run FILE.yaml",
     "claims": "{n} claims: what must come out without being put in; never fitted",

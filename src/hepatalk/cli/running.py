@@ -190,10 +190,7 @@ def _advice(finished: Run, knowledge: Knowledge) -> list[str]:
     said = []
     species = finished.experiment.species
     if species != "rat":
-        said.append(
-            f"species {species}: not calibrated; the rat's numbers run with the gene symbols of the {species} "
-            "(hepatalk list parameters --differs shows what differs)"
-        )
+        said.append(_whose_numbers(knowledge, species))
     for name in finished.result.provenance.hypotheses:
         record = knowledge.hypothesis[name]
         runs = switched_on(knowledge, record)
@@ -203,6 +200,18 @@ def _advice(finished: Run, knowledge: Knowledge) -> list[str]:
         elif many > 1:
             said.append(f"hypothesis {name}: of its {many} alternatives this one runs: {runs}")
     return said
+
+
+def _whose_numbers(knowledge: Knowledge, species: Species) -> str:
+    """Say which numbers are calibrated on a species, which it has otherwise, and that all others are the rat's."""
+    own = {p.id: p.of_species(species) for p in knowledge.parameters}
+    fitted = sorted(name for name, n in own.items() if n and any(s.startswith("fitted:") for s in n.sources))
+    stated = sorted(name for name, n in own.items() if n and name not in fitted)
+    parts = [f"{len(fitted)} numbers are calibrated on it ({', '.join(fitted)})"] if fitted else []
+    parts += [f"{len(stated)} set otherwise ({', '.join(stated)})"] if stated else []
+    rest = len(own) - len(fitted) - len(stated)
+    which = f"{', '.join(parts)}; the other {rest}" if parts else f"nothing is calibrated on it; all {rest}"
+    return f"species {species}: {which} are the rat's (hepatalk list parameters --differs shows what differs)"
 
 
 def _kernels_are_compiled() -> bool:

@@ -242,9 +242,20 @@ def _row_page(k: Knowledge, row: Interaction) -> Explanation:
     )
 
 
+def _species_facts(parameter: Parameter) -> list[tuple[str, str]]:
+    """Return the numbers that species have of their own, each with where it comes from."""
+    facts = []
+    for species in SPECIES:
+        own = parameter.of_species(species)
+        if own is not None:
+            why = "; ".join(filter(None, (", ".join(own.sources), own.reason)))
+            facts.append((f"in the {species}", f"{with_unit(own.value, parameter.unit)} ({why})"))
+    return facts
+
+
 def _parameter_page(k: Knowledge, parameter: Parameter) -> Explanation:
     facts = [("kind", "parameter"), ("value", with_unit(parameter.value, parameter.unit))]
-    facts += [(f"in the {s}", with_unit(v, parameter.unit)) for s, v in (parameter.species or {}).items()]
+    facts += _species_facts(parameter)
     for source in parameter.sources:
         record = k.source.get(source)
         facts.append(

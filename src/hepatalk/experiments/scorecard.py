@@ -25,6 +25,7 @@ from hepatalk.experiments.observations import ObservationRecord, load_observatio
 from hepatalk.experiments.posing import NOTHING, beyond, key_of, pose
 from hepatalk.experiments.score_rows import Check, Reading, RowReduce, ScoreRow, load_rows
 from hepatalk.knowledge.load import Knowledge, load
+from hepatalk.knowledge.records import SPECIES
 
 __all__ = [
     "AGREE",
@@ -113,11 +114,14 @@ class RowScore:
 
 @cache
 def fitted_rows() -> frozenset[str]:
-    """Return the observations that the calibration of the rat has seen."""
-    text = (resources.files("hepatalk.experiments") / "data" / "calibration_rat.yaml").read_text(encoding="utf-8")
-    rows = yaml.load(text, Loader=yaml.CSafeLoader)["rows"]
+    """Return the observations that the calibration of the rat, the mouse or the human has seen."""
+    folder = resources.files("hepatalk.experiments") / "data"
+    seen = []
+    for species in SPECIES:
+        text = (folder / f"calibration_{species}.yaml").read_text(encoding="utf-8")
+        seen += [str(row["id"]) for row in yaml.load(text, Loader=yaml.CSafeLoader)["rows"]]
     # One observation may give several numbers, which then end in a letter.
-    return frozenset(str(row["id"]).rstrip("abcdefgh") for row in rows)
+    return frozenset(name.rstrip("abcdefgh") for name in seen)
 
 
 def score(

@@ -18,7 +18,7 @@ from hepatalk.knowledge.findings import (
     placed_terms,
 )
 from hepatalk.knowledge.load import Knowledge
-from hepatalk.knowledge.records import SPECIES, Parameter, Regulates, Species
+from hepatalk.knowledge.records import SPECIES, Parameter, Regulates, Species, SpeciesNumber
 from hepatalk.units import check_dimensions, convert
 
 __all__ = [
@@ -42,10 +42,16 @@ _SUM_TOLERANCE = 1e-9
 
 def numbers(parameter: Parameter, species: Species | None = None) -> tuple[float, ...]:
     """Return the numbers of a parameter in a species, one or one per zone; the general ones without a species."""
-    value: float | tuple[float, float, float] = parameter.value
-    if species is not None and parameter.species and species in parameter.species:
-        value = parameter.species[species]
+    value = parameter.value if species is None else parameter.value_in(species)
     return value if isinstance(value, tuple) else (value,)
+
+
+def species_numbers(parameter: Parameter) -> Iterator[tuple[str, SpeciesNumber]]:
+    """Yield the numbers that species have of their own, with the name of the field."""
+    for species in SPECIES:
+        own = parameter.of_species(species)
+        if own is not None:
+            yield f"species.{species}", own
 
 
 def _all_uses(k: Knowledge) -> Iterator[ParameterUse]:
@@ -130,48 +136,30 @@ class CheckSourced(Check):
         """Return the numbers without a source or a reason."""
         found = []
         for p in k.parameters:
-            if not p.sources:
-                found.append(
-                    self.found(
-                        k,
-                        "parameters",
-                        p.id,
-                        "source",
-                        p.source,
-                        "source ids, or 'assumed' with a reason",
-                        "name a source",
-                    )
-                )
-            for name in p.sources:
-                if name in UNSOURCED:
-                    if not (p.reason or "").strip():
-                        found.append(
-                            self.found(
-                                k,
-                                "parameters",
-                                p.id,
-                                "reason",
-                                p.reason,
-                                "a written reason",
-                                f"the source is '{name}'; say why this number",
-                            )
-                        )
-                elif name.startswith("fitted:"):
-                    if not name.removeprefix("fitted:").strip():
-                        found.append(
-                            self.found(
-                                k,
-                                "parameters",
-                                p.id,
-                                "source",
-                                name,
-                                "'fitted: <script>'",
-                                "name the script that fitted it",
-                            )
-                        )
-                elif name not in k.source:
-                    allowed = f"{choices(name, k.source)}, 'assumed' or 'definition' with a reason, 'fitted: <script>'"
-                    found.append(self.found(k, "parameters", p.id, "source", name, allowed, "correct the source"))
+            found += self._one(k, p, "", p)
+            for species, own in (p.species or {}).items():
+                if isinstance(own, SpeciesNumber):
+                    found += self._one(k, p, f"species.{species}.", own)
+        return found
+
+    def _one(self, k: Knowledge, p: Parameter, where: str, stated: Parameter | SpeciesNumber) -> list[Finding]:
+        def wrong(field: str, value: object, allowed: str, advice: str) -> Finding:
+            return self.found(k, "parameters", p.id, where + field, value, allowed, advice)
+
+        found = []
+        if not stated.sources:
+            found.append(wrong("source", stated.source, "source ids, or 'assumed' with a reason", "name a source"))
+        for name in stated.sources:
+            if name in UNSOURCED:
+                if not (stated.reason or "").strip():
+                    advice = f"the source is '{name}'; say why this number"
+                    found.append(wrong("reason", stated.reason, "a written reason", advice))
+            elif name.startswith("fitted:"):
+                if not name.removeprefix("fitted:").strip():
+                    found.append(wrong("source", name, "'fitted: <script>'", "name the script that fitted it"))
+            elif name not in k.source:
+                allowed = f"{choices(name, k.source)}, 'assumed' or 'definition' with a reason, 'fitted: <script>'"
+                found.append(wrong("source", name, allowed, "correct the source"))
         return found
 
 
@@ -188,7 +176,8 @@ class CheckFinite(Check):
         for p in k.parameters:
             stated += [("parameters", p.id, "value", v) for v in numbers(p)]
             stated += [("parameters", p.id, "prior", v) for v in p.prior or ()]
-            stated += [("parameters", p.id, f"species.{s}", v) for s, v in (p.species or {}).items()]
+            for field, own in species_numbers(p):
+                stated += [("parameters", p.id, field, v) for v in (own.value, *(own.prior or ()))]
         for f in k.families:
             stated += [("families", f.id, "shares", v) for v in f.shares or ()]
         for h in k.hypotheses:
@@ -212,38 +201,28 @@ class CheckPrior(Check):
         """Return the priors that are turned round or leave out the value."""
         found = []
         for p in k.parameters:
-            if p.prior is None:
-                continue
-            low, high = p.prior
-            if not low < high:
-                found.append(
-                    self.found(
-                        k,
-                        "parameters",
-                        p.id,
-                        "prior",
-                        list(p.prior),
-                        "[low, high] with low < high",
-                        "swap or widen the two",
-                    )
-                )
-                continue
-            stated = [("value", v) for v in numbers(p)]
-            stated += [(f"species.{s}", v) for s, v in (p.species or {}).items()]
-            found += [
-                self.found(
-                    k,
-                    "parameters",
-                    p.id,
-                    field,
-                    v,
-                    f"{low:g} to {high:g}, the prior",
-                    "correct the value or widen the prior",
-                )
-                for field, v in stated
-                if not low <= v <= high
-            ]
+            if p.prior is not None:
+                found += self._one(k, p, "prior", p.prior, [("value", v) for v in numbers(p)])
+            for field, own in species_numbers(p):
+                if own.prior is not None:
+                    found += self._one(k, p, f"{field}.prior", own.prior, [(field, own.value)])
+                elif p.prior is not None and p.prior[0] < p.prior[1]:
+                    found += self._one(k, p, "prior", p.prior, [(field, own.value)])
         return found
+
+    def _one(
+        self, k: Knowledge, p: Parameter, where: str, prior: tuple[float, float], stated: list[tuple[str, float]]
+    ) -> list[Finding]:
+        low, high = prior
+        if not low < high:
+            wanted = "[low, high] with low < high"
+            return [self.found(k, "parameters", p.id, where, list(prior), wanted, "swap or widen the two")]
+        allowed = f"{low:g} to {high:g}, the prior"
+        return [
+            self.found(k, "parameters", p.id, field, v, allowed, "correct the value or widen the prior")
+            for field, v in stated
+            if not low <= v <= high
+        ]
 
 
 @dataclass(frozen=True)
@@ -326,7 +305,7 @@ class CheckRange(Check):
             if p is None or (p.id, u.role.name) in found:
                 continue
             stated = [("value", v) for v in numbers(p)]
-            stated += [(f"species.{s}", v) for s, v in (p.species or {}).items()]
+            stated += [(field, own.value) for field, own in species_numbers(p)]
             for field, v in stated:
                 if math.isfinite(v) and not u.role.holds(v):
                     found[p.id, u.role.name] = self.found(

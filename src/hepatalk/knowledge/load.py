@@ -20,7 +20,10 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hepatalk.errors import KnowledgeError, nearest
+from hepatalk.knowledge.base import Record
 from hepatalk.knowledge.records import (
+    ALONE,
+    WITH_SOURCE,
     CellType,
     Dispute,
     Family,
@@ -30,10 +33,10 @@ from hepatalk.knowledge.records import (
     Interaction,
     Node,
     Parameter,
-    Record,
     ReviewReference,
     Signal,
     Source,
+    SpeciesNumber,
 )
 
 __all__ = ["Knowledge", "default_folder", "load"]
@@ -309,7 +312,9 @@ def _place(
             branches = field is not None and not found and _is_union(field.annotation)
         elif part in tagged:
             here = inside = tagged[part]
-        elif branches or part == "[key]":
+        elif part == WITH_SOURCE:
+            here = inside = SpeciesNumber
+        elif branches or part in ("[key]", ALONE):
             branches = False
         else:
             path.append(part)

@@ -8,31 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
+
+from hepatalk.knowledge.base import Name, Number, Record, Sourced, Whole
 
 Species = Literal["rat", "mouse", "human"]
 SPECIES: tuple[Species, ...] = ("rat", "mouse", "human")
 
 RowId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)*-\d{2}$")]
-Name = Annotated[str, Field(min_length=1)]
-
-
-def _no_truth_value(value: object) -> object:
-    """Refuse ``true`` and ``yes``, which Python would take for 1."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_wanted", "a number, not true or false")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_no_truth_value)]
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-
-
-class Record(BaseModel):
-    """Base of all records: frozen, and an unknown field is an error rather than silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 # ------------------------------------------------------------------------------------------------ sources and genes
@@ -107,35 +90,45 @@ class GlossaryEntry(Record):
 # ----------------------------------------------------------------------------------------------------- parameters
 
 
-class Parameter(Record):
+class SpeciesNumber(Sourced):
+    """The number of a parameter in one species; without a ``prior`` that of the parameter holds."""
+
+    value: Number
+
+
+#: In complaints of pydantic: which of two ways of writing a species' number was meant.
+ALONE, WITH_SOURCE = "[number alone]", "[number with source]"
+SpeciesValue = Annotated[
+    Annotated[Number, Tag(ALONE)] | Annotated[SpeciesNumber, Tag(WITH_SOURCE)],
+    Discriminator(lambda v: WITH_SOURCE if isinstance(v, dict | SpeciesNumber) else ALONE),
+]
+
+
+class Parameter(Sourced):
     """A number with its unit and where it comes from.
 
-    ``value`` is one number, or three for zones 1 to 3; ``species`` gives other numbers where a species has its own.
-    ``source`` names `Source` records, or is ``assumed``, ``definition`` (the number follows from what the quantity
-    means, as a healthy level of 1 does), either with a written ``reason``, or ``fitted: <script>``. ``prior`` is the
-    range (low, high) of a parameter that may be fitted, in the same unit.
+    ``value`` is one number, or three for zones 1 to 3; ``species`` gives other numbers where a species has its own:
+    a `SpeciesNumber`, or the number alone, which then comes from where the record's number does.
     """
 
     id: Name
     value: Number | tuple[Number, Number, Number]
     unit: str
     meaning: str
-    source: str | tuple[str, ...]
-    reason: str | None = None
-    prior: tuple[Number, Number] | None = None
-    species: dict[Species, Number] | None = None
+    species: dict[Species, SpeciesValue] | None = None
     quote_from: str | None = None
 
-    @model_validator(mode="after")
-    def _assumed_needs_reason(self) -> Parameter:
-        if self.source == "assumed" and not self.reason:
-            raise ValueError("a number whose source is 'assumed' needs a written 'reason'")
-        return self
+    def of_species(self, species: Species) -> SpeciesNumber | None:
+        """Return the number that a species has of its own, None where the number of the record holds for it."""
+        own = (self.species or {}).get(species)
+        if own is None or isinstance(own, SpeciesNumber):
+            return own
+        return SpeciesNumber(value=own, source=self.source, reason=self.reason)
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Return the source ids as a tuple (``assumed``, ``definition`` and ``fitted: ...`` as they stand)."""
-        return (self.source,) if isinstance(self.source, str) else self.source
+    def value_in(self, species: Species) -> float | tuple[float, float, float]:
+        """Return the number of a species, or one per zone, in the unit of the record."""
+        own = self.of_species(species)
+        return self.value if own is None else own.value
 
 
 # ---------------------------------------------------------------------------------------------------------- cells

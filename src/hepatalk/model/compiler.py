@@ -237,9 +237,7 @@ class Compiler:
                 f"parameter {name!r} has no record; nearest: {_near(name, self.knowledge.parameter)}; "
                 "add it under parameters/"
             )
-        number: float | tuple[float, float, float] = record.value
-        if record.species and self.species in record.species:
-            number = record.species[self.species]
+        number = record.value_in(self.species)
         if name in self.overrides:
             number = self.overrides[name]
         if isinstance(number, tuple):

@@ -30,21 +30,23 @@ class Bench:
     solver: PopulationEngine = field(default_factory=PopulationEngine)
     _models: dict[tuple[object, ...], CompiledModel] = field(default_factory=dict, repr=False)
 
-    def model(
+    def model(  # noqa: PLR0913 - as for compile_model
         self,
         knowledge: Knowledge,
         species: Species,
         hypotheses: Sequence[str],
         overrides: Mapping[str, float],
         silenced: Sequence[str],
+        lobes: int = 1,
     ) -> CompiledModel:
         """Return a compiled model; arguments and errors as for `hepatalk.model.compiler.compile_model`."""
-        key = (knowledge.version, species, tuple(hypotheses), tuple(sorted(overrides.items())), tuple(sorted(silenced)))
+        values, held = tuple(sorted(overrides.items())), tuple(sorted(silenced))
+        key = (knowledge.version, species, tuple(hypotheses), values, held, lobes)
         if key not in self._models:
             if len(self._models) >= KEPT:
                 self._models.clear()
                 self.solver = PopulationEngine()
             self._models[key] = compile_model(
-                knowledge, species, hypotheses=hypotheses, overrides=overrides, silenced=silenced
+                knowledge, species, hypotheses=hypotheses, overrides=overrides, silenced=silenced, lobes=lobes
             )
         return self._models[key]

@@ -46,7 +46,9 @@ def state_in_words(name: str) -> str:
         words = _KINDS[kind].format(*parts) if kind in _KINDS else bare
     except IndexError:  # a name of fewer parts than usual is shown as it stands
         words = bare
-    return f"{words}, zone {zone}" if zone else words
+    lobe, zone = zone[:-1] if zone[-1:].isdigit() else zone, zone[-1:] if zone[-1:].isdigit() else ""
+    where = f"{words}, zone {zone}" if zone else words
+    return f"{where}, lobe {lobe}" if lobe else where
 
 
 def largest_term(model: CompiledModel, values: Floats, state: int) -> str:

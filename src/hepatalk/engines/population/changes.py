@@ -36,7 +36,9 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
     """
     match change.action:
         case "scale_extensive":
-            return np.where(m.extensive, y * change.value, y)
+            lobe = change.target if change.target in m.lobes else ""
+            here = np.array([name.partition("@")[2].startswith(lobe) for name in m.state_names])
+            return np.where(m.extensive & here, y * change.value, y)
         case "scale_state":
             out = y.copy()
             chosen = [
@@ -81,15 +83,15 @@ def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Float
     if cell not in cells:
         raise EngineError(f"unknown cell {cell!r}; allowed: {', '.join(cells)}; correct the schedule")
     out = y.copy()
-    for z in range(1, m.zones + 1):
-        here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{cell}.") and n.endswith(f"@{z}")]
-        if not here or zone not in ("", str(z)):
+    for place in m.places:
+        here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{cell}.") and n.endswith(f"@{place}")]
+        if not here or zone not in ("", str(place.zone), str(place)):
             continue
         out[here] *= change.value
         if change.into:
-            amount = m.slot_index.get(f"{cell}.mass@{z}", m.slot_index[f"{cell}.count@{z}"])
+            amount = m.slot_index.get(f"{cell}.mass@{place}", m.slot_index[f"{cell}.count@{place}"])
             volume = params[m.position(f"{cell.lower()}_volume_share")] * (y[amount] - out[amount])
-            out[m.slot_index[f"{change.into}@{z}"]] += volume
+            out[m.slot_index[f"{change.into}@{place}"]] += volume
     return out
 
 
@@ -104,7 +106,9 @@ def marked(m: CompiledModel, y: Floats, change: Change) -> Floats:
     out = y.copy()
     index = {name: i for i, name in enumerate(m.state_names)}
     labels = [name for name in index if name.split("@")[0].endswith(".label")]
-    chosen = [name for name in labels if change.target in (name, name.split("@")[0])]
+    label, _, zone = change.target.partition("@")
+    wanted = {f"@{p}" for p in m.places if zone in ("", str(p.zone), str(p))}
+    chosen = [name for name in labels if name.split("@")[0] == label and name.removeprefix(label) in wanted]
     if not chosen:
         near = ", ".join(nearest(change.target, labels))
         raise EngineError(f"unknown label {change.target!r}; nearest: {near}; correct the schedule")

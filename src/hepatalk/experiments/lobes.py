@@ -7,7 +7,7 @@ schedule, its readouts or its parameters, runs on a liver of two; every other ru
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from hepatalk.errors import ExperimentError
@@ -127,8 +127,8 @@ def refuse_impossible(schedule: Sequence[Item]) -> None:
     Raises
     ------
     ExperimentError
-        If both lobes are removed, one is removed twice or tied after its removal, or both branches are closed at a
-        time: the portal blood would have no way through the liver.
+        If both lobes are removed, one is removed twice or tied after its removal, or the portal blood has no way: both
+        branches are closed at a time, or one is while the other lobe is gone.
     """
     removed: dict[str, tuple[int, float]] = {}
     for index, item in sorted(enumerate(schedule), key=lambda entry: entry[1].at):
@@ -144,6 +144,11 @@ def refuse_impossible(schedule: Sequence[Item]) -> None:
             removed[item.lobe] = (index, item.at)
         elif isinstance(item, _PortalBranch) and item.lobe in removed:
             raise ExperimentError(_gone(index, item.lobe, *removed[item.lobe]))
+    _refuse_no_way(schedule, removed)
+
+
+def _refuse_no_way(schedule: Sequence[Item], removed: Mapping[str, tuple[int, float]]) -> None:
+    """Raise if at some time neither lobe takes portal blood; `removed` has the item and time by which a lobe goes."""
     closed = [(i, x) for i, x in enumerate(schedule) if isinstance(x, _PortalBranch) and x.fraction == 1.0]
     for (i, one), (j, two) in itertools.combinations(sorted(closed, key=lambda entry: entry[1].at), 2):
         if one.lobe != two.lobe and (one.until is None or two.at < one.until):
@@ -151,6 +156,14 @@ def refuse_impossible(schedule: Sequence[Item]) -> None:
             raise ExperimentError(
                 f"schedule[{low}] and schedule[{high}] close the portal branches of both lobes at "
                 f"'{hours_text(two.at)}'; allowed: one branch at a time, or a fraction below 1; remove one of them"
+            )
+    for (i, tied), (lobe, (j, at_h)) in itertools.product(closed, removed.items()):
+        if tied.lobe != lobe and (tied.until is None or tied.until > at_h):
+            low, high = sorted((i, j))
+            raise ExperimentError(
+                f"schedule[{low}] and schedule[{high}] leave the portal blood no way at "
+                f"'{hours_text(max(tied.at, at_h))}': lobe {lobe} is removed and the branch of lobe {tied.lobe} is "
+                "closed; allowed: one of them, or a fraction below 1; remove one of them"
             )
 
 

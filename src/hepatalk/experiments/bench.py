@@ -30,7 +30,7 @@ class Bench:
     solver: PopulationEngine = field(default_factory=PopulationEngine)
     _models: dict[tuple[object, ...], CompiledModel] = field(default_factory=dict, repr=False)
 
-    def model(  # noqa: PLR0913 - as for compile_model
+    def model(
         self,
         knowledge: Knowledge,
         species: Species,

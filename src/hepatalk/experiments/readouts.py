@@ -60,6 +60,11 @@ class Readout:
     balance: bool = False
 
 
+_GROW = (
+    ("process.HEP.enlarge", 1.0),
+    ("process.HEP.apoptosis", -1.0),
+    ("process.HEP.necrosis", -1.0),
+)
 _CYCLE = {
     "HEP": (
         ("process.HEP.prime", 1.0),
@@ -123,11 +128,6 @@ def _mean(model: CompiledModel, slots: tuple[int, ...]) -> tuple[float, tuple[in
 
 
 def _organ(model: CompiledModel) -> list[Readout]:
-    grow = (
-        ("process.HEP.enlarge", 1.0),
-        ("process.HEP.apoptosis", -1.0),
-        ("process.HEP.necrosis", -1.0),
-    )
     divided = len(model.lobes) > 1
     shear, oxygen = _zoned(model, "shear"), _zoned(model, "oxygen")
     scale, weights = _mean(model, shear)
@@ -137,7 +137,7 @@ def _organ(model: CompiledModel) -> list[Readout]:
             "fraction of healthy",
             "volume of the liver over that of the healthy wild type",
             _slots(model, "volume"),
-            drivers=grow,
+            drivers=_GROW,
             balance=True,
         ),
         Readout(
@@ -146,7 +146,7 @@ def _organ(model: CompiledModel) -> list[Readout]:
             "portal flow per liver volume over its healthy value",
             _slots(model, "inflow" if divided else "flow"),
             _slots(model, "volume") if divided else (),
-            drivers=tuple((n, -s) for n, s in grow),
+            drivers=tuple((n, -s) for n, s in _GROW),
             balance=True,
         ),
         Readout(
@@ -163,7 +163,7 @@ def _organ(model: CompiledModel) -> list[Readout]:
             "capacity/demand",
             "functional hepatocyte mass over the demand of the body",
             _slots(model, "function"),
-            drivers=grow,
+            drivers=_GROW,
             balance=True,
         ),
         Readout(
@@ -419,13 +419,21 @@ def _of_lobes(model: CompiledModel) -> list[Readout]:
             ("load", "x healthy", f"metabolic load on each unit of hepatocyte mass of lobe {lobe}",
              _slots(model, f"load@{lobe}")),
         ]  # fmt: skip
-        found += [Readout(f"{name}.{lobe}", unit, meaning, slots) for name, unit, meaning, slots in of_lobe]
+        grow = tuple((f"{name}@{lobe}", sign) for name, sign in _GROW)
+        for name, unit, meaning, slots in of_lobe:
+            drivers = grow if unit == "fraction of healthy" else ()
+            found.append(Readout(f"{name}.{lobe}", unit, meaning, slots, drivers=drivers, balance=bool(drivers)))
         definition = f"wall shear of the sinusoids of lobe {lobe}, mean over zones, over its healthy value"
         found.append(Readout(f"shear.{lobe}", "x healthy", definition, shear, scale=1.0 / len(shear)))
         for cell in (name.removesuffix(".count") for name in model.groups if name.endswith(".count")):
             cycling, here = tuple(model.groups[f"{cell}.s@{lobe}"]), tuple(model.groups[f"{cell}@{lobe}"])
             definition = f"share of {cell} of lobe {lobe} in S phase"
-            found.append(Readout(f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=_NO_CELLS))
+            drivers = tuple((f"{name}@{lobe}", sign) for name, sign in _CYCLE.get(cell, ()))
+            found.append(
+                Readout(
+                    f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=_NO_CELLS, drivers=drivers
+                )
+            )
     return found
 
 

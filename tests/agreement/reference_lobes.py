@@ -1,4 +1,4 @@
-r"""Two lobes a second time: each lobe as a whole liver of its own, which is sent its part of the blood and of the demand.
+r"""Two lobes a second time: each lobe as a liver of its own, which is sent its part of the blood and of the demand.
 
 `reference.py` writes the equations of one liver. Here a lobe of healthy size w is such a liver, in its own units
 (amounts / w), with an inflow and a demand that follow from the endothelium of both lobes and from the openness of their

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hepatalk.engines.population.changes import apply_change
 from hepatalk.engines.population.engine import PopulationEngine, System
+from hepatalk.experiments.drivers import drivers
 from hepatalk.experiments.experiment import experiment_from_mapping
 from hepatalk.experiments.lobes import LOBE_PARAMETERS
 from hepatalk.experiments.readouts import measure, readouts_of
@@ -280,3 +281,10 @@ def test_a_transection_kills_along_the_cut_and_a_knockout_reaches_both_lobes() -
     )
     without = perform("pvl", days=3.0, knockouts=["Met@HEP"])
     assert at_day(without, "liver_volume.B", 3.0) < at_day(perform("pvl", days=3.0), "liver_volume.B", 3.0)
+
+
+def test_what_drives_a_lobe_is_its_own() -> None:
+    run = perform("pvl", days=3.0)
+    push = {lobe: {driver.row: driver.effect for driver in drivers(run, f"liver_volume.{lobe}", 24.0)} for lobe in "AB"}
+    assert push["B"]["PHY-01"] > 0.01  # load makes hepatocytes enlarge in the lobe that has all the blood,
+    assert push["A"]["PHY-01"] < -0.01  # and shrink in the other one

@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hepatalk.model.laws import Law
-from hepatalk.model.places import ZONES, Place, at
+from hepatalk.model.places import ZONES, Lobe, Place, at
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _LEAST = 1e-6
 _LEAST_OF_A_TYPE = 1e-3
 
 
-def patency(lobe: str) -> str:
+def patency(lobe: Lobe) -> str:
     """Return the name of the parameter that says how open the portal branch of a lobe is: 1 in health, 0 if closed."""
     return f"lobe.{lobe}.portal"
 
@@ -74,8 +74,7 @@ def total(c: Compiler, amount: str, name: str, *, by_lobe: bool = True) -> Slot:
         return t.op(Law.LINEAR, here, [zero] + [one] * len(here), name=name)
     sums = []
     for lobe in c.lobes:
-        here = [c.slot(f"{amount}@{Place(z, lobe)}") for z in ZONES]
-        sums.append(t.op(Law.LINEAR, here, [zero, one, one, one], name=at(name, lobe)))
+        sums.append(_of_lobe(c, amount, name, lobe))
     return t.op(Law.LINEAR, sums, [zero] + [one] * len(sums), name=name)
 
 
@@ -112,7 +111,7 @@ def write_division(c: Compiler) -> None:
     open_share = {lobe: t.op(Law.PRODUCT, [], [t.param(patency(lobe), 1.0)]) for lobe in c.lobes}
     beds, supplied = {}, {}
     for lobe, other in zip(c.lobes, reversed(c.lobes), strict=True):
-        beds[lobe] = total_of(c, "LSEC.count", lobe, "bed")
+        beds[lobe] = _of_lobe(c, "LSEC.count", "bed", lobe)
         # 1 - (1 - p)(1 - k p')
         shut = t.op(Law.NOT, [open_share[lobe]], [one])
         lacking = t.op(Law.NOT, [open_share[other]], [collaterals])
@@ -133,7 +132,7 @@ def write_division(c: Compiler) -> None:
         t.op(Law.RATIO, [asked, capacity], [one, t.number(_LEAST_OF_A_TYPE)], name=at("load", lobe))
 
 
-def total_of(c: Compiler, amount: str, lobe: str, name: str) -> Slot:
+def _of_lobe(c: Compiler, amount: str, name: str, lobe: Lobe) -> Slot:
     """Write the sum of an amount over the zones of a lobe."""
     t = c.tape
     here = [c.slot(f"{amount}@{Place(z, lobe)}") for z in ZONES]

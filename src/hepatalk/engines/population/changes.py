@@ -12,6 +12,8 @@ from hepatalk.model.schedule import Change
 __all__ = ["apply_change", "killed", "marked", "relabelled"]
 
 Floats = npt.NDArray[np.float64]
+#: What a change calls the liver with all its lobes.
+WHOLE = "liver"
 
 
 def relabelled(model: CompiledModel, y: Floats) -> Floats:
@@ -30,15 +32,13 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
     Raises
     ------
     EngineError
-        For a state that the model does not have.
+        For a state or a lobe that the model does not have.
     ModelError
         For a parameter that it does not have.
     """
     match change.action:
         case "scale_extensive":
-            lobe = change.target if change.target in m.lobes else ""
-            here = np.array([name.partition("@")[2].startswith(lobe) for name in m.state_names])
-            return np.where(m.extensive & here, y * change.value, y)
+            return np.where(m.extensive & _within(m, change.target), y * change.value, y)
         case "scale_state":
             out = y.copy()
             chosen = [
@@ -65,6 +65,15 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
         case "scale_parameter":
             params[m.position(change.target)] *= change.value
     return y
+
+
+def _within(m: CompiledModel, target: str) -> npt.NDArray[np.bool_]:
+    """Return which states, (n_states,), lie in a lobe, or in the liver as a whole."""
+    if target not in (WHOLE, "", *m.lobes):
+        allowed = ", ".join((WHOLE, *filter(None, m.lobes)))
+        raise EngineError(f"unknown part of the liver {target!r}; allowed: {allowed}; correct the schedule")
+    lobe = "" if target == WHOLE else target
+    return np.array([name.partition("@")[2].startswith(lobe) for name in m.state_names])
 
 
 def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Floats:

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepatalk.engines.population.engine import PopulationEngine, System
+from hepatalk.knowledge.load import load
 from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.compiler import compile_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -130,6 +132,20 @@ def test_pattern_is_sparse_and_not_far_too_large(system: System) -> None:
     assert not (used & ~pattern).any()
     assert pattern.mean() < 0.25
     assert used.sum() > 0.9 * pattern.sum()
+
+
+def test_jacobian_of_two_lobes_that_differ() -> None:
+    """Blood and load divide between the lobes: each reads cells of the other."""
+    model = compile_model(load(), lobes=2)
+    system = PopulationEngine().system(model)
+    for name, value in (("lobe.A.portal", 0.2), ("lobe.B.portal", 0.9), ("portal_collaterals", 0.3)):
+        system.params[model.position(name)] = value
+    y = perturbed(model, 11)
+    off, where = worst_column(system, y)
+    assert off < 1e-5, where
+    index = model.slot_index
+    full = analytic(system, y)
+    assert full[index["HEP.mass@A1"], index["LSEC.count@B2"]] != 0.0
 
 
 def test_a_wrong_jacobian_would_be_noticed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -393,7 +393,7 @@ def test_the_uses_that_lint_knows_are_those_of_the_compiler(tiny: Knowledge) -> 
     asked = Asked(tiny.parameter)
     fresh = replace(tiny)
     fresh.__dict__["parameter"] = asked  # where the cached property keeps it
-    compile_model(fresh)
+    compile_model(fresh, lobes=2)
     known = {u.parameter for u in findings.parameter_uses(tiny) if u.hypothesis is None}
     assert asked.names == known | set(findings.LAW_PARAMETERS)
 

@@ -54,3 +54,12 @@ def test_words_of_states() -> None:
     assert state_in_words("signal.HGF@2") == "signal HGF, zone 2"
     assert state_in_words("process.HEP.commit@1") == "process commit of HEP, zone 1"
     assert state_in_words("deficit") == "deficit"
+    assert state_in_words("signal.HGF@A2") == "signal HGF, zone 2, lobe A"
+    assert state_in_words("flow@B") == "flow, lobe B"
+
+
+def test_a_lobe_that_the_model_does_not_have(model: CompiledModel) -> None:
+    change = Change(0.0, "scale_extensive", "A", 0.0, "lobe A removed")
+    with pytest.raises(EngineError) as caught:
+        PopulationEngine().run(model, [change], np.array([0.0, 1.0]))
+    assert str(caught.value) == "unknown part of the liver 'A'; allowed: liver; correct the schedule"

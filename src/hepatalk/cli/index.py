@@ -137,7 +137,7 @@ def _readouts(knowledge: Knowledge) -> Rows:
     from hepatalk.experiments.readouts import readouts_of
     from hepatalk.model.compiler import compile_model
 
-    found = readouts_of(compile_model(knowledge)).values()
+    found = readouts_of(compile_model(knowledge, lobes=2)).values()
     rows = [
         {"name": r.name, "unit": r.unit, "definition": r.definition, "drivers": [list(d) for d in r.drivers]}
         for r in found

@@ -37,14 +37,16 @@ class Bench:
         hypotheses: Sequence[str],
         overrides: Mapping[str, float],
         silenced: Sequence[str],
+        lobes: int = 1,
     ) -> CompiledModel:
         """Return a compiled model; arguments and errors as for `hepatalk.model.compiler.compile_model`."""
-        key = (knowledge.version, species, tuple(hypotheses), tuple(sorted(overrides.items())), tuple(sorted(silenced)))
+        values, held = tuple(sorted(overrides.items())), tuple(sorted(silenced))
+        key = (knowledge.version, species, tuple(hypotheses), values, held, lobes)
         if key not in self._models:
             if len(self._models) >= KEPT:
                 self._models.clear()
                 self.solver = PopulationEngine()
             self._models[key] = compile_model(
-                knowledge, species, hypotheses=hypotheses, overrides=overrides, silenced=silenced
+                knowledge, species, hypotheses=hypotheses, overrides=overrides, silenced=silenced, lobes=lobes
             )
         return self._models[key]

@@ -226,9 +226,11 @@ class _Moments:
 
 
 def _rates(run: Run, target: str) -> list[int]:
-    """Return the slots of a process in every zone, or of a quantity of the whole body."""
+    """Return the slots of a process in every zone (``NAME@A``: of lobe A), or of a quantity of the whole body."""
     index = run.model.slot_index
-    zoned = [s for z in range(1, run.model.zones + 1) if (s := index.get(f"{target}@{z}")) is not None]
+    name, _, lobe = target.partition("@")
+    places = [place for place in run.model.places if lobe in ("", place.lobe)]
+    zoned = [s for place in places if (s := index.get(f"{name}@{place}")) is not None]
     return zoned or [s for s in (index.get(target),) if s is not None]
 
 

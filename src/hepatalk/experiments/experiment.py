@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from hepatalk.errors import ExperimentError, UnknownNameError, nearest, shown, unknown
 from hepatalk.experiments.fields import Genes, Hours, Name, Names, Record, field, wrong
 from hepatalk.experiments.items import KINDS, ScheduleItem, record_of
+from hepatalk.experiments.lobes import names_a_lobe
 from hepatalk.experiments.reading import exists, mapping_of, read_text
 from hepatalk.units import hours_text
 
@@ -96,6 +97,11 @@ class Experiment(Record):
     def end_h(self) -> float:
         """Length of the experiment in hours."""
         return self.days * 24.0
+
+    @property
+    def lobes(self) -> int:
+        """How many lobes the liver needs: 2 where the experiment names one of them."""
+        return 2 if names_a_lobe(self.schedule, (*self.readouts, *self.set)) else 1
 
     def output_times_h(self) -> tuple[float, ...]:
         """Return the times of output in hours: from 0, rising, the end included."""

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from hepatalk.errors import UnitError
 from hepatalk.units import hours_text, parse_hours
 
-__all__ = ["Gene", "Genes", "Hours", "Name", "Names", "Record", "SignedHours", "field", "wrong"]
+__all__ = [
+    "AtOnce",
+    "Gene",
+    "Genes",
+    "Hours",
+    "Item",
+    "Lasting",
+    "Name",
+    "Names",
+    "Record",
+    "SignedHours",
+    "field",
+    "wrong",
+]
 
 
 def field(allowed: str, example: str, **constraints: Any) -> Any:
@@ -56,3 +78,41 @@ class Record(BaseModel):
     """Common rules: nothing can be changed, no unknown field, no silent conversion, no NaN."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Item(Record):
+    """What every item has: a time. What is done before time zero is done to a healthy animal."""
+
+    at: SignedHours = field("a time with unit", "at: 0 h")
+
+
+class Lasting(Item):
+    """An item that may end: without `until` it lasts to the end of the experiment."""
+
+    until: SignedHours | None = field("a time with unit, later than 'at'", "until: 48 h", default=None)
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Lasting:
+        if self.until is not None and self.until <= self.at:
+            start = hours_text(self.at)
+            raise wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
+        return self
+
+
+class AtOnce(Item):
+    """An injury of one moment, which may come again: `every` some time, before `until` if that is given."""
+
+    at: Hours = field("a time with unit", "at: 0 h")
+    every: Hours | None = field("a time with unit, longer than 0 h", "every: 72 h", default=None, gt=0.0)
+    until: Hours | None = field("a time with unit, later than 'at'", "until: 6 week", default=None)
+
+    @model_validator(mode="after")
+    def _repeats_make_sense(self) -> AtOnce:
+        if self.until is not None and self.every is None:
+            raise wrong(
+                "until", hours_text(self.until), "'until' only with 'every'", "add 'every', or leave 'until' out"
+            )
+        if self.until is not None and self.until <= self.at:
+            start = hours_text(self.at)
+            raise wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
+        return self

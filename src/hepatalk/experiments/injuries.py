@@ -6,6 +6,10 @@ what happens to state, inflow or parameters at one moment; it leaves no trace of
 ===========================  =====================================================================
 item of the schedule         changes
 ===========================  =====================================================================
+portal_ligation L, f         ``lobe.L.portal`` = 1 - f at `at`, = 1 at `until`
+portal_embolisation L, f     the same
+transection f                ``portal_collaterals`` = 0; a share f of the hepatocytes dies and stays as dead tissue
+lobectomy L                  every amount that belongs to the tissue of lobe L x 0
 partial_hepatectomy f        every amount that belongs to liver tissue x (1 - f)
 graft f, i                   a healthy liver of size f in place of the old; a share i of its HEP and LSEC dies
 bile_duct_ligation           ``body.bile_flow`` = 0 at `at`, = 1 at `until` or at release_ligature
@@ -75,6 +79,7 @@ from hepatalk.experiments.items import (
     TransferExosomes,
     ZonalNecrosis,
 )
+from hepatalk.experiments.lobes import lobe_changes, parameter_changes, refuse_impossible
 from hepatalk.model.schedule import Change
 from hepatalk.units import hours_text
 
@@ -158,6 +163,7 @@ def changes_of(experiment: Experiment, shares: GeneShares | None = None) -> tupl
     UnknownNameError
         For a cell type whose division cannot be blocked.
     """
+    refuse_impossible(experiment.schedule)
     actions: list[_Action] = []
     events: list[_Event] = []
     for index, item in enumerate(experiment.schedule):
@@ -201,7 +207,7 @@ def _events(index: int, item: Item, end_h: float) -> list[_Event]:
             return [_Event(index, Change(at, "scale_state", t, 1.0 - fraction, label)) for t in ("signal.ECM", "store")]
         case PartialHepatectomy() | DuctInjury() | HepatocyteAblation() | ZonalNecrosis():
             return [_Event(index, c) for time in _times(item, end_h) for c in _blows(item, time)]
-    return []
+    return [_Event(index, change) for change in lobe_changes(item)]
 
 
 def _times(item: PartialHepatectomy | DuctInjury | HepatocyteAblation | ZonalNecrosis, end_h: float) -> list[float]:
@@ -272,7 +278,9 @@ def _actions(index: int, item: Item, schedule: Sequence[Item], shares: GeneShare
         _tied_before(index, item, schedule)
     if isinstance(item, BileDuctLigation):
         until = _opened(item, schedule)
-    written = _on_signals(item) or _on_body(item) or _on_flow(item) or _on_cells(item, shares)
+    written = (
+        _on_signals(item) or _on_body(item) or _on_flow(item) or _on_cells(item, shares) or parameter_changes(item)
+    )
     return [_Action(index, item.at, until, *one) for one in written]
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
-from hepatalk.experiments.fields import Gene, Hours, Name, Record, SignedHours, field, wrong
-from hepatalk.units import hours_text
+from hepatalk.experiments.fields import AtOnce, Gene, Hours, Item, Lasting, Name, field, wrong
+from hepatalk.experiments.lobes import Lobectomy, PortalEmbolisation, PortalLigation, Transection
 
 __all__ = [
     "KINDS",
@@ -62,48 +62,10 @@ Cell = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_]{0,39}$")]
 Manner = Literal["necrosis", "apoptosis"]
 
 
-class Item(Record):
-    """What every item has: a time. What is done before time zero is done to a healthy animal."""
-
-    at: SignedHours = field("a time with unit", "at: 0 h")
-
-
-class _Lasting(Item):
-    """An item that may end: without `until` it lasts to the end of the experiment."""
-
-    until: SignedHours | None = field("a time with unit, later than 'at'", "until: 48 h", default=None)
-
-    @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> _Lasting:
-        if self.until is not None and self.until <= self.at:
-            start = hours_text(self.at)
-            raise wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
-        return self
-
-
-class _AtOnce(Item):
-    """An injury of one moment, which may come again: `every` some time, before `until` if that is given."""
-
-    at: Hours = field("a time with unit", "at: 0 h")
-    every: Hours | None = field("a time with unit, longer than 0 h", "every: 72 h", default=None, gt=0.0)
-    until: Hours | None = field("a time with unit, later than 'at'", "until: 6 week", default=None)
-
-    @model_validator(mode="after")
-    def _repeats_make_sense(self) -> _AtOnce:
-        if self.until is not None and self.every is None:
-            raise wrong(
-                "until", hours_text(self.until), "'until' only with 'every'", "add 'every', or leave 'until' out"
-            )
-        if self.until is not None and self.until <= self.at:
-            start = hours_text(self.at)
-            raise wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
-        return self
-
-
 # --- injuries ------------------------------------------------------------------------------------------------------
 
 
-class PartialHepatectomy(_AtOnce):
+class PartialHepatectomy(AtOnce):
     """Removal of a fraction of the liver: 0.70 leaves 30%."""
 
     injury: Literal["partial_hepatectomy"]
@@ -127,21 +89,21 @@ class Graft(Item):
     )
 
 
-class BileDuctLigation(_Lasting):
+class BileDuctLigation(Lasting):
     """Bile no longer leaves the liver; `until` is when the ligature is opened."""
 
     at: Hours = field("a time with unit", "at: 0 h")
     injury: Literal["bile_duct_ligation"]
 
 
-class DuctInjury(_AtOnce):
+class DuctInjury(AtOnce):
     """A poison of the bile ducts, as DAPM: a fraction of the biliary epithelial cells dies."""
 
     injury: Literal["duct_injury"]
     fraction: float = field("0 < fraction < 1 (share of BECs killed)", "fraction: 0.7", **_FRACTION)
 
 
-class HepatocyteAblation(_AtOnce):
+class HepatocyteAblation(AtOnce):
     """A fraction of the hepatocytes dies in all zones, and their remains stay until they are cleared."""
 
     injury: Literal["hepatocyte_ablation"]
@@ -149,7 +111,7 @@ class HepatocyteAblation(_AtOnce):
     manner: Manner = field(_MANNER_ALLOWED, "manner: necrosis", default="necrosis")
 
 
-class ZonalNecrosis(_AtOnce):
+class ZonalNecrosis(AtOnce):
     """A poison that kills by zone: shares of the hepatocytes of zones 1 (portal), 2 and 3 (central)."""
 
     injury: Literal["zonal_necrosis"]
@@ -164,7 +126,7 @@ class ZonalNecrosis(_AtOnce):
         return self
 
 
-class BlockDivision(_Lasting):
+class BlockDivision(Lasting):
     """Cells of a type cannot divide, as hepatocytes under 2-AAF.
 
     `efficacy` lowers the rate at which they enter the cycle (hepatocytes: S phase). Injury may raise that rate a
@@ -179,7 +141,7 @@ class BlockDivision(_Lasting):
 # --- interventions -------------------------------------------------------------------------------------------------
 
 
-class Neutralise(_Lasting):
+class Neutralise(Lasting):
     """A blocking antibody or inhibitor: the free part of a signal is multiplied by 1 - fraction."""
 
     intervention: Literal["neutralise"]
@@ -187,7 +149,7 @@ class Neutralise(_Lasting):
     fraction: float = field("0 < fraction < 1 (for a complete block say 0.999)", "fraction: 0.9", **_FRACTION)
 
 
-class Supplement(_Lasting):
+class Supplement(Lasting):
     """More of a signal than the body makes: its free part is multiplied by a factor above 1."""
 
     intervention: Literal["supplement"]
@@ -195,7 +157,7 @@ class Supplement(_Lasting):
     factor: float = field("1 < factor <= 100", "factor: 2", gt=1.0, le=100.0)
 
 
-class Recombinant(_Lasting):
+class Recombinant(Lasting):
     """A signal infused at a constant rate, in units of its healthy supply: 5 adds five healthy supplies."""
 
     intervention: Literal["recombinant"]
@@ -203,7 +165,7 @@ class Recombinant(_Lasting):
     dose: float = field("0 < dose <= 1000 (in healthy supplies)", "dose: 5", gt=0.0, le=1000.0)
 
 
-class SerumTransfer(_Lasting):
+class SerumTransfer(Lasting):
     """Serum of another animal: several signals at once, each at a stated fold of what the animal itself has."""
 
     intervention: Literal["serum_transfer"]
@@ -212,14 +174,14 @@ class SerumTransfer(_Lasting):
     )
 
 
-class TransferExosomes(_Lasting):
+class TransferExosomes(Lasting):
     """Exosomes of hepatocytes are given: the free part of them is multiplied by a factor above 1."""
 
     intervention: Literal["transfer_exosomes"]
     factor: float = field("1 < factor <= 100", "factor: 5", gt=1.0, le=100.0)
 
 
-class KnockDown(_Lasting):
+class KnockDown(Lasting):
     """What a gene makes falls by a fraction, from `at` to `until`; a knock-out from before belongs in `knockouts`."""
 
     intervention: Literal["knock_down"]
@@ -227,7 +189,7 @@ class KnockDown(_Lasting):
     fraction: float = field("0 < fraction < 1 (for a complete loss say 0.999)", "fraction: 0.8", **_FRACTION)
 
 
-class Overexpress(_Lasting):
+class Overexpress(Lasting):
     """What a gene makes is multiplied by a factor above 1, from `at` to `until`."""
 
     intervention: Literal["overexpress"]
@@ -267,28 +229,28 @@ class SetParameter(Item):
     value: float = field("a finite number, in the unit of the parameter", "value: 1.0")
 
 
-class HoldPortalFlow(_Lasting):
+class HoldPortalFlow(Lasting):
     """The inflow to the whole liver is held at a factor of the healthy one, as by a shunt or a band."""
 
     intervention: Literal["hold_portal_flow"]
     factor: float = field(_FACTOR_ALLOWED, "factor: 0.3", **_FACTOR)
 
 
-class Shunt(_Lasting):
+class Shunt(Lasting):
     """A fraction of the portal inflow, and what it carries, goes round the liver (mesocaval, portacaval)."""
 
     intervention: Literal["shunt"]
     fraction: float = field("0 < fraction < 1 (part of the inflow diverted)", "fraction: 0.5", **_FRACTION)
 
 
-class SplanchnicVasoconstriction(_Lasting):
+class SplanchnicVasoconstriction(Lasting):
     """Less blood reaches the gut and so the liver (somatostatin, terlipressin): inflow is multiplied by a factor."""
 
     intervention: Literal["splanchnic_vasoconstriction"]
     factor: float = field("0 < factor < 1 (part of the inflow that is left)", "factor: 0.7", **_FRACTION)
 
 
-class DrainBile(_Lasting):
+class DrainBile(Lasting):
     """Bile is led outside; with `bile_return` it is given back to the gut, which is as if it were not drained."""
 
     intervention: Literal["drain_bile"]
@@ -302,21 +264,21 @@ class ReleaseLigature(Item):
     intervention: Literal["release_ligature"]
 
 
-class ScaleDemand(_Lasting):
+class ScaleDemand(Lasting):
     """The metabolic demand of the body is multiplied by a factor."""
 
     intervention: Literal["scale_demand"]
     factor: float = field(_FACTOR_ALLOWED, "factor: 1.5", **_FACTOR)
 
 
-class ScaleInflow(_Lasting):
+class ScaleInflow(Lasting):
     """All blood that enters the liver is multiplied by a factor."""
 
     intervention: Literal["scale_inflow"]
     factor: float = field(_FACTOR_ALLOWED, "factor: 1.5", **_FACTOR)
 
 
-class Body(_Lasting):
+class Body(Lasting):
     """Diet or disease, as factors on what the body sends to the liver and asks of it; each may be left out."""
 
     intervention: Literal["body"]
@@ -342,7 +304,19 @@ class Body(_Lasting):
 
 # --- which record is meant -----------------------------------------------------------------------------------------
 
-Injury = PartialHepatectomy | Graft | BileDuctLigation | DuctInjury | HepatocyteAblation | ZonalNecrosis | BlockDivision
+Injury = (
+    PartialHepatectomy
+    | Graft
+    | BileDuctLigation
+    | DuctInjury
+    | HepatocyteAblation
+    | ZonalNecrosis
+    | BlockDivision
+    | PortalLigation
+    | PortalEmbolisation
+    | Transection
+    | Lobectomy
+)
 Intervention = (
     Neutralise
     | Supplement
@@ -373,6 +347,10 @@ _INJURIES: dict[str, type[Item]] = {
     "hepatocyte_ablation": HepatocyteAblation,
     "zonal_necrosis": ZonalNecrosis,
     "block_division": BlockDivision,
+    "portal_ligation": PortalLigation,
+    "portal_embolisation": PortalEmbolisation,
+    "transection": Transection,
+    "lobectomy": Lobectomy,
 }
 _INTERVENTIONS: dict[str, type[Item]] = {
     "neutralise": Neutralise,
@@ -423,6 +401,10 @@ ScheduleItem = Annotated[
     | Annotated[HepatocyteAblation, Tag("injury:hepatocyte_ablation")]
     | Annotated[ZonalNecrosis, Tag("injury:zonal_necrosis")]
     | Annotated[BlockDivision, Tag("injury:block_division")]
+    | Annotated[PortalLigation, Tag("injury:portal_ligation")]
+    | Annotated[PortalEmbolisation, Tag("injury:portal_embolisation")]
+    | Annotated[Transection, Tag("injury:transection")]
+    | Annotated[Lobectomy, Tag("injury:lobectomy")]
     | Annotated[Neutralise, Tag("intervention:neutralise")]
     | Annotated[Supplement, Tag("intervention:supplement")]
     | Annotated[Recombinant, Tag("intervention:recombinant")]

@@ -16,10 +16,14 @@ from hepatalk.engines.population.kernels import evaluate_many
 from hepatalk.errors import unknown
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.damage import MANNERS
+from hepatalk.model.places import at
 
-__all__ = ["Readout", "first_waves", "measure", "readouts_of", "tells_descent"]
+__all__ = ["Readout", "measure", "readouts_of", "tells_descent"]
 
 Floats = npt.NDArray[np.float64]
+
+#: Fewer cells than this, of the healthy number, are rounding: a lobe that is gone has none.
+_NO_CELLS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,12 @@ class Readout:
         As users see them.
     over, under : tuple of int
         Slots summed above and below the fraction line; no ``under`` means 1.
+    weights : tuple of int
+        Slots by which those above the line are weighted in a mean, one for each; no weights mean a plain sum.
     scale : float
         Factor on the ratio.
+    least : float
+        Below this what stands under the line is nothing, and the readout is 0: there is no share of what is not there.
     drivers : tuple of (str, float)
         Processes or targets whose rates move this readout, with the sign of their effect: what 'explain --run' asks.
     balance : bool
@@ -45,11 +53,18 @@ class Readout:
     definition: str
     over: tuple[int, ...]
     under: tuple[int, ...] = ()
+    weights: tuple[int, ...] = ()
     scale: float = 1.0
+    least: float = 0.0
     drivers: tuple[tuple[str, float], ...] = ()
     balance: bool = False
 
 
+_GROW = (
+    ("process.HEP.enlarge", 1.0),
+    ("process.HEP.apoptosis", -1.0),
+    ("process.HEP.necrosis", -1.0),
+)
 _CYCLE = {
     "HEP": (
         ("process.HEP.prime", 1.0),
@@ -85,6 +100,7 @@ def readouts_of(model: CompiledModel) -> Mapping[str, Readout]:
         *_lineages(model),
         *_signals(model),
         *_nodes(model),
+        *_of_lobes(model),
     ]
     return {r.name: r for r in found}
 
@@ -99,32 +115,38 @@ def _slots(model: CompiledModel, *names: str) -> tuple[int, ...]:
 
 
 def _zoned(model: CompiledModel, name: str) -> tuple[int, ...]:
-    found = [model.slot_index.get(f"{name}@{z}") for z in range(1, model.zones + 1)]
+    found = [model.slot_index.get(f"{name}@{place}") for place in model.places]
     return tuple(i for i in found if i is not None)
 
 
+def _mean(model: CompiledModel, slots: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+    """Return scale and weights of a mean over zones; where there are two lobes, each counts by its volume."""
+    if len(model.lobes) == 1 or len(slots) == 1:
+        return 1.0 / len(slots), ()
+    names = (*model.state_names, *model.slot_names)
+    return 1.0, tuple(model.slot_index[at("volume", names[i].partition("@")[2][:-1])] for i in slots)
+
+
 def _organ(model: CompiledModel) -> list[Readout]:
-    grow = (
-        ("process.HEP.enlarge", 1.0),
-        ("process.HEP.apoptosis", -1.0),
-        ("process.HEP.necrosis", -1.0),
-    )
-    shear = _zoned(model, "shear")
+    divided = len(model.lobes) > 1
+    shear, oxygen = _zoned(model, "shear"), _zoned(model, "oxygen")
+    scale, weights = _mean(model, shear)
     return [
         Readout(
             "liver_volume",
             "fraction of healthy",
             "volume of the liver over that of the healthy wild type",
             _slots(model, "volume"),
-            drivers=grow,
+            drivers=_GROW,
             balance=True,
         ),
         Readout(
             "portal_flow",
             "x healthy",
             "portal flow per liver volume over its healthy value",
-            _slots(model, "flow"),
-            drivers=tuple((n, -s) for n, s in grow),
+            _slots(model, "inflow" if divided else "flow"),
+            _slots(model, "volume") if divided else (),
+            drivers=tuple((n, -s) for n, s in _GROW),
             balance=True,
         ),
         Readout(
@@ -132,7 +154,8 @@ def _organ(model: CompiledModel) -> list[Readout]:
             "x healthy",
             "wall shear of the sinusoids, mean over zones, over its healthy value",
             shear,
-            scale=1.0 / len(shear),
+            weights=weights,
+            scale=scale,
             drivers=(("process.LSEC.commit", -1.0),),
         ),
         Readout(
@@ -140,15 +163,16 @@ def _organ(model: CompiledModel) -> list[Readout]:
             "capacity/demand",
             "functional hepatocyte mass over the demand of the body",
             _slots(model, "function"),
-            drivers=grow,
+            drivers=_GROW,
             balance=True,
         ),
         Readout(
             "oxygen",
             "x healthy mean",
             "oxygen in the tissue, mean over zones",
-            _zoned(model, "oxygen"),
-            scale=1.0 / 3.0,
+            oxygen,
+            weights=weights,
+            scale=scale,
             drivers=(("process.LSEC.commit", 1.0), ("process.HEP.enlarge", -1.0)),
         ),
     ]
@@ -210,13 +234,15 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
         ),
     ]
     for manner, slots in rates.items():
+        scale, weights = _mean(model, slots)
         found.append(
             Readout(
                 f"{manner}.HEP",
                 "1/h",
                 f"fraction of hepatocytes lost to {manner} per hour, mean over zones",
                 slots,
-                scale=1.0 / len(slots),
+                weights=weights,
+                scale=scale,
                 drivers=((f"process.HEP.{manner}", 1.0),),
             )
         )
@@ -322,13 +348,15 @@ def _signals(model: CompiledModel) -> list[Readout]:
     found = []
     for name in names:
         slots = _zoned(model, name) or _slots(model, name)
+        scale, weights = _mean(model, slots)
         found.append(
             Readout(
                 name,
                 "x healthy",
                 f"level of {name.removeprefix('signal.')}, mean over zones, over its healthy value",
                 slots,
-                scale=1.0 / len(slots),
+                weights=weights,
+                scale=scale,
                 drivers=((f"supply.{name.removeprefix('signal.')}", 1.0),),
             )
         )
@@ -353,16 +381,59 @@ def _nodes(model: CompiledModel) -> list[Readout]:
     found = []
     for name in names:
         slots = _zoned(model, name)
+        scale, weights = _mean(model, slots)
         found.append(
             Readout(
                 name,
                 "activity, 0 to 1",
                 f"activity of {name.split('.')[2]} in {name.split('.')[1]}, mean over zones",
                 slots,
-                scale=1.0 / len(slots),
+                weights=weights,
+                scale=scale,
                 drivers=((f"target.{name}", 1.0),),
             )
         )
+    return found
+
+
+def _of_lobes(model: CompiledModel) -> list[Readout]:
+    """Return what is told apart by lobe; nothing where the liver is not divided. Amounts are of the whole liver."""
+    found = []
+    for lobe in (lobe for lobe in model.lobes if lobe):
+        whole = "over that of the healthy whole liver (both lobes); in a liver of two lobes"
+        shear = tuple(model.slot_index[f"shear@{place}"] for place in model.places if place.lobe == lobe)
+        of_lobe = [
+            ("liver_volume", "fraction of healthy", f"volume of lobe {lobe} {whole}", _slots(model, f"volume@{lobe}")),
+            (
+                "hepatocyte_mass",
+                "fraction of healthy",
+                f"hepatocyte mass of lobe {lobe} {whole}",
+                _slots(model, f"capacity@{lobe}"),
+            ),
+            (
+                "portal_flow",
+                "x healthy",
+                f"blood through the sinusoids of lobe {lobe} per volume of the lobe over its healthy value",
+                _slots(model, f"flow@{lobe}"),
+            ),
+            ("load", "x healthy", f"metabolic load on each unit of hepatocyte mass of lobe {lobe}",
+             _slots(model, f"load@{lobe}")),
+        ]  # fmt: skip
+        grow = tuple((f"{name}@{lobe}", sign) for name, sign in _GROW)
+        for name, unit, meaning, slots in of_lobe:
+            drivers = grow if unit == "fraction of healthy" else ()
+            found.append(Readout(f"{name}.{lobe}", unit, meaning, slots, drivers=drivers, balance=bool(drivers)))
+        definition = f"wall shear of the sinusoids of lobe {lobe}, mean over zones, over its healthy value"
+        found.append(Readout(f"shear.{lobe}", "x healthy", definition, shear, scale=1.0 / len(shear)))
+        for cell in (name.removesuffix(".count") for name in model.groups if name.endswith(".count")):
+            cycling, here = tuple(model.groups[f"{cell}.s@{lobe}"]), tuple(model.groups[f"{cell}@{lobe}"])
+            definition = f"share of {cell} of lobe {lobe} in S phase"
+            drivers = tuple((f"{name}@{lobe}", sign) for name, sign in _CYCLE.get(cell, ()))
+            found.append(
+                Readout(
+                    f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=_NO_CELLS, drivers=drivers
+                )
+            )
     return found
 
 
@@ -391,7 +462,7 @@ def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None =
         if name != "survived" and name not in available:
             raise unknown("readout", name, [*available, "survived"], "see 'hepatalk list readouts'")
     chosen = [available[n] for n in names if n != "survived"]
-    slots = np.array(sorted({s for r in chosen for s in (*r.over, *r.under)}), dtype=np.int64)
+    slots = np.array(sorted({s for r in chosen for s in (*r.over, *r.under, *r.weights)}), dtype=np.int64)
     values = np.empty((len(course.time_h), len(slots)))
     for k, params in enumerate(course.param_sets):
         rows = np.flatnonzero(course.param_set_of == k)
@@ -406,12 +477,14 @@ def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None =
                 model.argument_start,
                 model.arguments,
             )
-    at = {int(s): i for i, s in enumerate(slots)}
+    column = {int(s): i for i, s in enumerate(slots)}
     out: dict[str, Floats] = {}
     for r in chosen:
-        top = values[:, [at[s] for s in r.over]].sum(axis=1)
-        bottom = values[:, [at[s] for s in r.under]].sum(axis=1) if r.under else 1.0
-        out[r.name] = r.scale * top / np.maximum(bottom, 1e-300)
+        top = values[:, [column[s] for s in r.over]]
+        weights = values[:, [column[s] for s in r.weights]] if r.weights else np.ones_like(top)
+        bottom = values[:, [column[s] for s in (r.under or r.weights)]].sum(axis=1) if r.under or r.weights else 1.0
+        top = (top * weights).sum(axis=1)
+        out[r.name] = np.where(np.asarray(bottom) < r.least, 0.0, r.scale * top / np.maximum(bottom, 1e-300))
     if "survived" in names:
         alive = (
             np.ones(len(course.time_h))
@@ -420,39 +493,3 @@ def measure(model: CompiledModel, course: Course, wanted: Sequence[str] | None =
         )
         out["survived"] = alive
     return {n: out[n] for n in names}
-
-
-def first_waves(model: CompiledModel, course: Course) -> dict[str, tuple[float, float]]:
-    """Return (height, time in h) of the first wave of S phase of each cell type.
-
-    For types whose generations are counted, the first wave is that of cells undivided since time zero, as a share of
-    the whole type; for the others it is the first local maximum that reaches half of the highest value.
-
-    Parameters
-    ----------
-    model : CompiledModel
-    course : Course
-        Hourly, or finer than the waves.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        By readout, ``s_phase.CELL``: height as a fraction of the cells of the type, time in h.
-    """
-    found = {}
-    for name in (n for n in model.groups if n.endswith(".s")):
-        cell = name.removesuffix(".s")
-        total = course.states[:, model.groups[cell]].sum(axis=1)
-        first = model.groups.get(f"{cell}.s.generation0", model.groups[name])
-        curve = course.states[:, first].sum(axis=1) / np.maximum(total, 1e-300)
-        i = int(curve.argmax())
-        if f"{cell}.s.generation0" not in model.groups:
-            rises = (
-                np.flatnonzero(
-                    (curve[1:-1] >= curve[:-2]) & (curve[1:-1] > curve[2:]) & (curve[1:-1] >= 0.5 * curve.max())
-                )
-                + 1
-            )
-            i = int(rises[0]) if len(rises) else i
-        found[f"s_phase.{cell}"] = (float(curve[i]), float(course.time_h[i]))
-    return found

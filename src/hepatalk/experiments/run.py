@@ -16,7 +16,8 @@ from hepatalk.experiments.bench import Bench
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
-from hepatalk.experiments.readouts import first_waves, measure, readouts_of, tells_descent
+from hepatalk.experiments.readouts import measure, readouts_of, tells_descent
+from hepatalk.experiments.waves import first_waves
 from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
@@ -184,7 +185,7 @@ def perform(  # noqa: PLR0913 - as for run
     for name, allowed in value_faults(facts, conditions):
         raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
     bench = Bench() if bench is None else bench
-    model = bench.model(facts, posed.species, posed.hypotheses, overrides, silenced)
+    model = bench.model(facts, posed.species, posed.hypotheses, overrides, silenced, posed.lobes)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
     asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
     changes = (*from_start, *(c for c in asked if c.at_h >= 0.0))
@@ -292,7 +293,7 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
             cell = change.target.partition("@")[0].removesuffix(".label")
             if cell not in cells:
                 raise unknown("cell", cell, cells, "hepatalk list cells")
-            here = [z for z in range(1, model.zones + 1) if f"{cell}.label@{z}" in model.slot_index]
+            here = sorted({p.zone for p in model.places if f"{cell}.label@{p}" in model.slot_index})
             if change.action == "mark" and not {*map(str, here), ""} & {change.target.partition("@")[2]}:
                 raise ExperimentError(
                     f"intervention label: zone {change.target.partition('@')[2]} has no {cell}; "

@@ -21,7 +21,8 @@ from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import EngineError, ModelError
 from hepatalk.experiments.cycled import cycled_shares
 from hepatalk.experiments.observations import GroupPoint, load_rat_groups
-from hepatalk.experiments.readouts import first_waves, measure
+from hepatalk.experiments.readouts import measure
+from hepatalk.experiments.waves import first_waves
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.compiler import compile_model

@@ -161,7 +161,8 @@ class Role:
     """What a parameter must be where it is used.
 
     ``unit`` is the unit in which the laws take it, ``low`` and ``high`` the range of each of its numbers (``low``
-    itself excluded with ``above``), ``zones`` whether it has one number per zone and ``total`` what these add up to.
+    itself excluded with ``above``, ``high`` with ``below``), ``zones`` whether it has one number per zone and ``total``
+    what these add up to.
     """
 
     name: str
@@ -169,18 +170,21 @@ class Role:
     low: float = float("-inf")
     high: float = float("inf")
     above: bool = False
+    below: bool = False
     zones: bool = False
     total: float | None = None
 
     def holds(self, value: float) -> bool:
         """Tell whether a number lies in the range."""
-        return (value > self.low if self.above else value >= self.low) and value <= self.high
+        high_enough = value > self.low if self.above else value >= self.low
+        return high_enough and (value < self.high if self.below else value <= self.high)
 
     @property
     def range(self) -> str:
         """The range in words."""
         low = f"{'above' if self.above else 'from'} {self.low:g}" if self.low > float("-inf") else "any"
-        return low + (f" to {self.high:g}" if self.high < float("inf") else "")
+        high = f" to {'below ' if self.below else ''}{self.high:g}" if self.high < float("inf") else ""
+        return low + high
 
 
 ROLES = {
@@ -189,6 +193,7 @@ ROLES = {
         Role("rate", "1/h", low=0.0),
         Role("time", "h", low=0.0, above=True),
         Role("fraction", "1", low=0.0, high=1.0),
+        Role("part", "1", low=0.0, high=1.0, above=True, below=True),
         Role("weight", "1", low=0.0, high=1.0),
         Role("share", "1", low=0.0),
         Role("gain", "1", low=0.0),
@@ -202,6 +207,7 @@ ROLES = {
 
 #: Parameters that the laws of physics ask for by name, and what they take them for.
 LAW_PARAMETERS = {
+    "arterial_share": "fraction",
     "body.demand": "level",
     "body.bile_flow": "share",
     "body.bile_return": "share",
@@ -219,8 +225,10 @@ LAW_PARAMETERS = {
     "inflow_slow": "number",
     "inflow_time": "time",
     "lethal_deficit": "time",
+    "lobe_b_share": "part",
     "oxygen_extraction": "level",
     "oxygen_profile": "zone profile",
+    "portal_collaterals": "fraction",
     "sinusoid_volume_share": "fraction",
 }
 

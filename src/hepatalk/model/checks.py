@@ -330,7 +330,8 @@ class CheckStoresBalanced(ModelCheck):
             free = m.state_names.index(name.replace("store.", "signal."))
             zone = m.slot_index[f"volume@{name.rsplit('@', 1)[1]}"]
             x = c.disturbed[0]
-            volume = x.values[zone] / c.at_rest.values[zone]
+            same_zone = [m.slot_index[f"volume@{lobe}{name[-1]}"] for lobe in m.lobes]
+            volume = x.values[zone] / c.at_rest.values[same_zone].sum()
             released, arrived = -x.jacobian[store, store], x.jacobian[free, store] * volume
             bound = x.values[m.slot_index[name.replace("store.", "binding.")]] * volume
             stored = x.jacobian[store, free] * x.state[free]

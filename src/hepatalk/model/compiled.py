@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.errors import ModelError, nearest
+from hepatalk.model.places import Lobe, Place
 
 __all__ = ["Activity", "CompiledModel", "Relabel"]
 
@@ -102,7 +103,10 @@ class CompiledModel:
     activities : tuple of Activity
     relabel : Relabel
     groups : mapping name -> (k,) int array
-        State indices by cell type and state, for readouts: 'HEP', 'HEP.s', 'HEP.binucleate', 'HEP.s.generation0'.
+        State indices by cell type and state, for readouts: 'HEP', 'HEP.s', 'HEP.binucleate', 'HEP.s.generation0'; in a
+        divided liver also by lobe: 'HEP@A', 'HEP.s@A'.
+    lobes : tuple of str
+        Letters of the lobes; one empty name for a liver that is not divided.
     """
 
     species: str
@@ -128,11 +132,17 @@ class CompiledModel:
     activities: tuple[Activity, ...]
     relabel: Relabel
     groups: Mapping[str, Ints]
+    lobes: tuple[Lobe, ...] = ("",)
 
     @property
     def n_states(self) -> int:
         """Number of states."""
         return len(self.state_names)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every zone of every lobe; the text of each follows the ``@`` in the names of states."""
+        return tuple(Place(zone, lobe) for lobe in self.lobes for zone in range(1, self.zones + 1))
 
     @property
     def n_ops(self) -> int:

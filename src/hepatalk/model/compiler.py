@@ -1,14 +1,16 @@
 """Records to a `CompiledModel`: the only part of the model layer that sees knowledge.
 
 The compiler writes one tape, in this order: states of cells, signals and nodes; physical laws; then what moves the
-signals, the nodes and the cells, zone by zone. It holds no biology of its own: what is secreted by whom, what acts on
+signals, the nodes and the cells, place by place. It holds no biology of its own: what is secreted by whom, what acts on
 what and how strongly stands in the records. The chapters are
 
-- this module: hypotheses, parameters, terms, activities of genes, regulators, nodes, and the order of everything;
+- this module: hypotheses, parameters, terms, activities of genes, regulators, and the order of everything;
 - `hepatalk.model.gates`: statements to the gates and brakes of a target;
 - `hepatalk.model.physics`: flow, shear, oxygen, load, failure;
+- `hepatalk.model.lobes`: how blood and load divide between two lobes;
 - `hepatalk.model.damage`: dead tissue, and the way of bile acids;
 - `hepatalk.model.signals`: secretion, clearance, mixing, stores;
+- `hepatalk.model.nodes`: activities inside cells;
 - `hepatalk.model.motion`: cells, their states and how they move among them;
 - `hepatalk.model.freeze`: the finished tape to arrays.
 
@@ -22,13 +24,11 @@ without gates, and a systemic signal stays at its resting level. A silenced stor
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hepatalk.errors import KnowledgeError, ModelError, nearest, unknown
-from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
@@ -40,12 +40,14 @@ from hepatalk.knowledge.records import (
     Stores,
     Term,
 )
-from hepatalk.model import damage, motion, physics, signals, tracers
+from hepatalk.model import damage, motion, nodes, physics, signals, tracers
 from hepatalk.model.compiled import Activity, CompiledModel
 from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
 from hepatalk.model.laws import Law
+from hepatalk.model.places import ZONES, Lobe, Place, at, lobes_of
 from hepatalk.model.populations import Population, RestingPopulation
+from hepatalk.model.requests import check_overrides
 from hepatalk.model.tape import Slot, Tape
 
 __all__ = ["Compiler", "compile_model"]
@@ -58,6 +60,7 @@ def compile_model(
     hypotheses: Sequence[str] = (),
     overrides: Mapping[str, float] | None = None,
     silenced: Iterable[str] = (),
+    lobes: int = 1,
 ) -> CompiledModel:
     """Compile records to a model with its healthy steady state.
 
@@ -72,6 +75,8 @@ def compile_model(
         Parameter values that replace the records', in the units of the records.
     silenced : iterable of str
         Rows whose influence is held at its resting value.
+    lobes : {1, 2}
+        Two make a liver of lobes A and B, which share the blood of the body (`hepatalk.model.lobes`).
 
     Returns
     -------
@@ -83,8 +88,11 @@ def compile_model(
         For an unknown hypothesis, parameter or row.
     KnowledgeError, ModelError
         If the records do not fit together.
+    ValueError
+        For another number of lobes.
     """
-    return Compiler(knowledge, species, tuple(hypotheses), dict(overrides or {}), frozenset(silenced)).compile()
+    chosen = (tuple(hypotheses), dict(overrides or {}), frozenset(silenced), lobes_of(lobes))
+    return Compiler(knowledge, species, *chosen).compile()
 
 
 @dataclass
@@ -95,6 +103,8 @@ class Compiler:
     ----------
     knowledge, species, hypotheses, overrides, silenced
         As for `compile_model`.
+    lobes : tuple of str
+        Letters of the lobes; one empty name for a liver that is not divided.
 
     Attributes
     ----------
@@ -109,14 +119,14 @@ class Compiler:
     activities : dict of parameter name to Activity
         Parameters that scale what genes make.
     populations : dict of cell type to (Population, RestingPopulation)
-    cells_at : dict of (cell type, zone) to list of slots
-        The compartments of a cell type in a zone, in the order of its `Population`.
+    cells_at : dict of (cell type, place) to list of slots
+        The compartments of a cell type in a place, in the order of its `Population`.
     death_rates : dict of cell type to float
         The death rate that balances the healthy turnover, per h.
-    made : dict of (cell type, zone) to list of (slot, number)
+    made : dict of (cell type, place) to list of (slot, number)
         What each kind of division adds to the cells of a type, per h.
-    flows : list of ((cell type, zone), (cell type, zone), slot, ratio)
-        Cells that go from one type or zone to another, per h, and how many arrive for each that leaves.
+    flows : list of ((cell type, place), (cell type, place), slot, ratio)
+        Cells that go from one type or place to another, per h, and how many arrive for each that leaves.
     secretions, statements, stores, carriers : dict
         The terms of all rows, by signal or target, as they are gathered.
     carried : set of str
@@ -128,16 +138,17 @@ class Compiler:
     hypotheses: tuple[str, ...]
     overrides: dict[str, float]
     silenced: frozenset[str]
+    lobes: tuple[Lobe, ...] = ("",)
     tape: Tape = field(default_factory=Tape)
     gates: GateBuilder = field(init=False)
     rest_values: dict[Slot, float] = field(default_factory=dict)
     node_relax: dict[Slot, Slot] = field(default_factory=dict)
     activities: dict[str, Activity] = field(default_factory=dict)
     populations: dict[str, tuple[Population, RestingPopulation]] = field(default_factory=dict)
-    cells_at: dict[tuple[str, int], list[Slot]] = field(default_factory=dict)
+    cells_at: dict[tuple[str, Place], list[Slot]] = field(default_factory=dict)
     death_rates: dict[str, float] = field(default_factory=dict)
-    made: dict[tuple[str, int], list[tuple[Slot, float]]] = field(default_factory=dict)
-    flows: list[tuple[tuple[str, int], tuple[str, int], Slot, float]] = field(default_factory=list)
+    made: dict[tuple[str, Place], list[tuple[Slot, float]]] = field(default_factory=dict)
+    flows: list[tuple[tuple[str, Place], tuple[str, Place], Slot, float]] = field(default_factory=list)
     secretions: dict[str, list[tuple[str, Secretes]]] = field(default_factory=lambda: defaultdict(list))
     statements: dict[str, list[Statement]] = field(default_factory=lambda: defaultdict(list))
     stores: dict[str, str] = field(default_factory=dict)
@@ -158,11 +169,11 @@ class Compiler:
         tracers.declare(self)
         damage.declare(self)
         signals.declare(self)
-        self._declare_nodes()
+        nodes.declare(self)
         physics.write(self)
         damage.write_bile(self)
         signals.write(self)
-        self._write_nodes()
+        nodes.write(self)
         motion.write(self)
         tracers.write(self)
         damage.write_dead(self)
@@ -183,20 +194,7 @@ class Compiler:
                 self.overrides.setdefault(key, value)
 
     def _check_requests(self) -> None:
-        for name, value in self.overrides.items():
-            if name not in self.knowledge.parameter:
-                raise unknown("parameter", name, self.knowledge.parameter, "see 'hepatalk list parameters'")
-            if name.startswith("body."):
-                raise ModelError(
-                    f"parameter {name!r} is the condition of an animal, not of the model; allowed: a change in a "
-                    "schedule (scale_demand, scale_inflow, set_parameter); put it there"
-                )
-            if not math.isfinite(value):
-                raise ModelError(f"parameter {name!r}: value {value!r}; allowed: a finite number; correct the value")
-        for name, allowed in value_faults(self.knowledge, self.overrides):
-            raise ModelError(
-                f"parameter {name!r}: value {self.overrides.get(name)!r}; allowed: {allowed}; correct the value"
-            )
+        check_overrides(self.knowledge, self.overrides)
         for row in self.silenced:
             if row not in self.knowledge.interaction:
                 raise unknown("interaction", row, self.knowledge.interaction, "see 'hepatalk list interactions'")
@@ -362,7 +360,7 @@ class Compiler:
         resting = self.tape.param(f"rest:held {label}", float("nan"))
         return self.tape.op(Law.CONSTANT, [slot], [resting])
 
-    def law(self, slot: Slot, name: str, target: str, zone: int | None) -> Slot:
+    def law(self, slot: Slot, name: str, target: str, where: Place | Lobe | None) -> Slot:
         """Name the value of a physical law, held at rest when the statement that carries it is silenced.
 
         Parameters
@@ -370,25 +368,45 @@ class Compiler:
         slot : Slot
             The value.
         name : str
-            What it is called on the tape, without its zone.
+            What it is called on the tape, without its place.
         target : str
             What a 'carries' term calls the law.
-        zone : {1, 2, 3} or None
-            None for a law of the whole liver.
+        where : Place, str or None
+            A place or the letter of a lobe; None or '' for a law of the whole liver.
         """
         rows = self.rows_of(target)
-        label = f"{name}@{zone}" if zone else name
+        label = f"{name}@{where}" if where else name
         if rows & self.silenced:
             slot = self.held(slot, label)
         one = self.tape.number(1.0)
         return self.tape.op(Law.PRODUCT, [slot], [one], name=label, rows=rows)
 
-    def shares(self, cell: str, zone: int) -> float:
-        """Return the resting share of a cell type in a zone (fraction of the type)."""
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every zone of every lobe."""
+        return tuple(Place(zone, lobe) for lobe in self.lobes for zone in ZONES)
+
+    def places_of(self, cell: str) -> tuple[Place, ...]:
+        """Return the places where a cell type lives."""
+        return tuple(Place(zone, lobe) for lobe in self.lobes for zone in self.knowledge.cell[cell].zones)
+
+    def lobe_share(self, lobe: Lobe) -> float:
+        """Return the healthy volume of a lobe, as a fraction of the healthy liver; 1 where it is not divided."""
+        if not lobe:
+            return 1.0
+        remnant = self.value("lobe_b_share")
+        return remnant if lobe == self.lobes[-1] else 1.0 - remnant
+
+    def zone_share(self, cell: str, zone: int) -> float:
+        """Return the resting share of a cell type in a zone (fraction of the type in the lobe)."""
         return self.profile(self.knowledge.cell[cell].zone_share)[zone - 1]
 
-    def selected(self, cell: str, word: str | None, zone: int) -> tuple[Slot, float]:
-        """Return the cells that a word of a term selects in a zone.
+    def shares(self, cell: str, place: Place) -> float:
+        """Return the resting share of a cell type in a place (fraction of the type)."""
+        return self.zone_share(cell, place.zone) * self.lobe_share(place.lobe)
+
+    def selected(self, cell: str, word: str | None, place: Place) -> tuple[Slot, float]:
+        """Return the cells that a word of a term selects in a place.
 
         Parameters
         ----------
@@ -396,7 +414,7 @@ class Compiler:
             Cell type.
         word : str or None
             A state, lineage or nuclei class, or 'cycling'; None for all cells.
-        zone : {1, 2, 3}
+        place : Place
 
         Returns
         -------
@@ -411,75 +429,50 @@ class Compiler:
             If the word selects nothing.
         """
         if word is None:
-            return self.slot(f"{cell}.count@{zone}"), self.shares(cell, zone)
+            return self.slot(f"{cell}.count@{place}"), self.shares(cell, place)
         population, resting = self.populations[cell]
         chosen = population.select(word)
-        here = self.cells_at[cell, zone]
+        here = self.cells_at[cell, place]
         one, zero = self.tape.number(1.0), self.tape.number(0.0)
         slot = self.tape.op(
-            Law.LINEAR, [here[i] for i in chosen], [zero] + [one] * len(chosen), name=f"{cell}.{word}@{zone}"
+            Law.LINEAR, [here[i] for i in chosen], [zero] + [one] * len(chosen), name=f"{cell}.{word}@{place}"
         )
-        return slot, float(resting.distribution[chosen].sum()) * self.shares(cell, zone)
+        return slot, float(resting.distribution[chosen].sum()) * self.shares(cell, place)
 
-    def regulator(self, name: str, zone: int) -> Slot:
-        """Return the slot of a regulator as a zone sees it.
+    def regulator(self, name: str, place: Place) -> Slot:
+        """Return the slot of a regulator as a place sees it.
 
-        A signal counts by its free level, a state (``state.CELL.WORD``) by its share of the cells of the zone.
-        Whatever has no value of its own in the zone is looked up for the whole body.
+        A signal counts by its free level, a state (``state.CELL.WORD``) by its share of the cells of the
+        place. Whatever has no value of its own there is looked up for the lobe, then for the whole body.
 
         Raises
         ------
         KnowledgeError
-            If the zone has nothing of that name; names the nearest regulators.
+            If the place has nothing of that name; names the nearest regulators.
         """
         parts = name.split(".")
         slot: Slot | None = None
         if parts[0] == "signal" and len(parts) == 2:
-            slot = self.tape.find(f"free.{parts[1]}@{zone}")
+            slot = self.tape.find(f"free.{parts[1]}@{place}")
             slot = self.tape.find(f"free.{parts[1]}") if slot is None else slot
         elif parts[0] == "node" and len(parts) == 3:
-            slot = self.tape.find(f"{name}@{zone}")
+            slot = self.tape.find(f"{name}@{place}")
         elif parts[0] == "state" and len(parts) == 3 and parts[1] in self.populations:
-            chosen, _ = self.selected(parts[1], parts[2], zone)
-            total = self.slot(f"{parts[1]}.count@{zone}")
+            chosen, _ = self.selected(parts[1], parts[2], place)
+            total = self.slot(f"{parts[1]}.count@{place}")
             slot = self.tape.op(
-                Law.RATIO, [chosen, total], [self.tape.number(1.0), self.tape.number(1e-9)], name=f"{name}@{zone}"
+                Law.RATIO, [chosen, total], [self.tape.number(1.0), self.tape.number(1e-9)], name=f"{name}@{place}"
             )
         else:
-            slot = self.tape.find(f"{name}@{zone}")
+            slot = self.tape.find(f"{name}@{place}")
+            slot = self.tape.find(at(name, place.lobe)) if slot is None else slot
             slot = self.tape.find(name) if slot is None else slot
         if slot is None:
             known = {n.split("@")[0].replace("free.", "signal.") for n in self.tape.names}
             raise KnowledgeError(
-                f"regulator {name!r} is nothing that zone {zone} has; nearest: {_near(name, known)}; correct the term"
+                f"regulator {name!r} is nothing that zone {place} has; nearest: {_near(name, known)}; correct the term"
             )
         return slot
-
-    # ------------------------------------------------------------------------------------------------- nodes
-
-    def _declare_nodes(self) -> None:
-        for node in self.knowledge.nodes:
-            for zone in self.knowledge.cell[node.cell].zones:
-                slot = self.tape.state(f"node.{node.cell}.{node.id}@{zone}", "activity, 0 to 1")
-                self.rest_values[slot] = 0.0  # found when the tape is frozen
-
-    def _write_nodes(self) -> None:
-        for node in self.knowledge.nodes:
-            name = f"node.{node.cell}.{node.id}"
-            self.gates.ask(name)
-            activity = self.activity(f"activity.{name}", node.cell, node.genes, node.family)
-            ymax = activity if activity is not None else self.tape.number(1.0)
-            for zone in self.knowledge.cell[node.cell].zones:
-                slot = self.slot(f"{name}@{zone}")
-                target = self.gates.node_target(name, zone)
-                rows = self.rows_of(name)
-                if rows & self.silenced:
-                    target = self.held(target, f"{name}@{zone}")
-                relax = self.tape.op(
-                    Law.RELAX, [target, slot], [ymax, self.p(node.tau)], name=f"relax.{name}@{zone}", rows=rows
-                )
-                self.tape.flux(slot, relax, 1.0)
-                self.node_relax[slot] = relax
 
 
 def _near(name: str, known: Collection[str]) -> str:

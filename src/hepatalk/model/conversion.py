@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import Conversion, Migration
 from hepatalk.model.laws import Law
+from hepatalk.model.places import Place
 from hepatalk.model.populations import Population
 from hepatalk.model.tape import Slot
 
@@ -57,11 +58,11 @@ def _arrival(population: Population, state: str) -> int:
     return next(i for i, c in settled if (c.state, c.stage, c.nuclei) == (state, 0, nuclei))
 
 
-def _healthy(c: Compiler, cell: str, state: str, zone: int) -> float:
+def _healthy(c: Compiler, cell: str, state: str, place: Place) -> float:
     """Return the healthy cells of a zone that convert from a state, per healthy hepatocyte of the liver."""
     population, resting = c.populations[cell]
     here = float(resting.distribution[_able(population, state)].sum())
-    return here * c.shares(cell, zone) * number_of(c, cell)
+    return here * c.shares(cell, place) * number_of(c, cell)
 
 
 def number_of(c: Compiler, cell: str) -> float:
@@ -85,7 +86,7 @@ def conversions_between(c: Compiler, cell: str, other: str) -> Iterator[Conversi
             yield process
 
 
-def base_rate(c: Compiler, cell: str, process: Conversion, zone: int) -> float:
+def base_rate(c: Compiler, cell: str, process: Conversion, place: Place) -> float:
     """Return the healthy rate (per h) of a conversion in a zone: as given, or in balance with the way back.
 
     Raises
@@ -101,11 +102,11 @@ def base_rate(c: Compiler, cell: str, process: Conversion, zone: int) -> float:
             f"process {cell}.{process.id}: rate 'solved'; allowed: where {process.becomes} converts back at a given "
             f"rate between the same states ({process.to} to {process.origin}); correct one of the two"
         )
-    arriving = sum(c.value(p.rate) for p in back) * _healthy(c, process.becomes, process.to, zone)
-    return arriving / _healthy(c, cell, process.origin, zone)
+    arriving = sum(c.value(p.rate) for p in back) * _healthy(c, process.becomes, process.to, place)
+    return arriving / _healthy(c, cell, process.origin, place)
 
 
-def carried_mass(c: Compiler, cell: str, zone: int) -> float:
+def carried_mass(c: Compiler, cell: str, place: Place) -> float:
     """Return by how much synthesis must exceed decay in health (per h): new cells bring less mass than old ones take.
 
     Parameters
@@ -113,19 +114,19 @@ def carried_mass(c: Compiler, cell: str, zone: int) -> float:
     c : Compiler
     cell : str
         A type with mass.
-    zone : {1, 2, 3}
+    place : Place
     """
     lacking = 0.0
     for other in c.knowledge.cells:
-        if zone in other.zones:
+        if place.zone in other.zones:
             for process in conversions_between(c, other.id, cell):
-                arriving = base_rate(c, other.id, process, zone) * _healthy(c, other.id, process.origin, zone)
+                arriving = base_rate(c, other.id, process, place) * _healthy(c, other.id, process.origin, place)
                 size = c.value(process.size) if process.size is not None else 1.0
-                lacking += arriving * (1.0 - size) / (c.shares(cell, zone) * number_of(c, cell))
+                lacking += arriving * (1.0 - size) / (c.shares(cell, place) * number_of(c, cell))
     return lacking
 
 
-def write_conversion(c: Compiler, cell: str, process: Conversion, rate: Slot, zone: int) -> None:
+def write_conversion(c: Compiler, cell: str, process: Conversion, rate: Slot, place: Place) -> None:
     """Write the flow from a type to another in a zone, with the mass that it takes and brings.
 
     Parameters
@@ -136,35 +137,35 @@ def write_conversion(c: Compiler, cell: str, process: Conversion, rate: Slot, zo
     process : Conversion
     rate : Slot
         Its rate, per h.
-    zone : {1, 2, 3}
+    place : Place
     """
     t = c.tape
-    here, there = c.cells_at[cell, zone], c.cells_at[process.becomes, zone]
+    here, there = c.cells_at[cell, place], c.cells_at[process.becomes, place]
     ratio = number_of(c, cell) / number_of(c, process.becomes)
     origins = _able(c.populations[cell][0], process.origin)
     zero, one = t.number(0.0), t.number(1.0)
     for i in origins:
         t.flux(here[i], t.op(Law.PRODUCT, [rate, here[i]], []), -1.0)
     able = t.op(Law.LINEAR, [here[i] for i in origins], [zero] + [one] * len(origins))
-    flow = t.op(Law.PRODUCT, [rate, able], [], name=f"converted.{cell}.{process.id}@{zone}")
-    t.flux(c.slot(f"{cell}.count@{zone}"), flow, -1.0)
+    flow = t.op(Law.PRODUCT, [rate, able], [], name=f"converted.{cell}.{process.id}@{place}")
+    t.flux(c.slot(f"{cell}.count@{place}"), flow, -1.0)
     arrival = _arrival(c.populations[process.becomes][0], process.to)
-    for slot in (there[arrival], c.slot(f"{process.becomes}.count@{zone}")):
+    for slot in (there[arrival], c.slot(f"{process.becomes}.count@{place}")):
         t.flux(slot, flow, ratio)
     if c.knowledge.cell[cell].has_mass:
-        t.flux(c.slot(f"{cell}.mass@{zone}"), t.op(Law.PRODUCT, [flow, c.slot(f"size@{zone}")], []), -1.0)
+        t.flux(c.slot(f"{cell}.mass@{place}"), t.op(Law.PRODUCT, [flow, c.slot(f"size@{place}")], []), -1.0)
     if c.knowledge.cell[process.becomes].has_mass:
         size = c.value(process.size) if process.size is not None else 1.0
-        t.flux(c.slot(f"{process.becomes}.mass@{zone}"), flow, ratio * size)
-    c.flows.append(((cell, zone), (process.becomes, zone), flow, ratio))
+        t.flux(c.slot(f"{process.becomes}.mass@{place}"), flow, ratio * size)
+    c.flows.append(((cell, place), (process.becomes, place), flow, ratio))
 
 
-def return_rate(c: Compiler, cell: str, process: Migration, zone: int) -> float:
-    """Return the rate (per h) at which cells come back from the next zone: k share(zone) / share(zone + 1)."""
-    return c.value(process.rate) * c.shares(cell, zone) / c.shares(cell, zone + 1)
+def return_rate(c: Compiler, cell: str, process: Migration, place: Place) -> float:
+    """Return the rate (per h) at which cells come back from the next zone: k share(here) / share(there)."""
+    return c.value(process.rate) * c.shares(cell, place) / c.shares(cell, place.inwards)
 
 
-def write_migration(c: Compiler, cell: str, process: Migration, rate: Slot, zone: int) -> None:
+def write_migration(c: Compiler, cell: str, process: Migration, rate: Slot, place: Place) -> None:
     """Write the movement between a zone and the next one inwards.
 
     Parameters
@@ -174,12 +175,13 @@ def write_migration(c: Compiler, cell: str, process: Migration, rate: Slot, zone
     process : Migration
     rate : Slot
         Its inward rate, per h.
-    zone : {1, 2}
+    place : Place
+        In zone 1 or 2.
     """
     t = c.tape
-    back = t.param(f"rest:return {cell}.{process.id}@{zone}", return_rate(c, cell, process, zone))
+    back = t.param(f"rest:return {cell}.{process.id}@{place}", return_rate(c, cell, process, place))
     zero, one = t.number(0.0), t.number(1.0)
-    near, far = c.cells_at[cell, zone], c.cells_at[cell, zone + 1]
+    near, far = c.cells_at[cell, place], c.cells_at[cell, place.inwards]
     origins = _able(c.populations[cell][0], process.origin)
     for i in origins:
         inwards = t.op(Law.PRODUCT, [rate, near[i]], [])
@@ -187,7 +189,7 @@ def write_migration(c: Compiler, cell: str, process: Migration, rate: Slot, zone
         for slot, flow, sign in ((near[i], inwards, -1), (far[i], inwards, 1), (far[i], outwards, -1)):
             t.flux(slot, flow, sign)
         t.flux(near[i], outwards, 1.0)
-    for origin, target, hands in ((zone, zone + 1, ([rate], [])), (zone + 1, zone, ([], [back]))):
+    for origin, target, hands in ((place, place.inwards, ([rate], [])), (place.inwards, place, ([], [back]))):
         cells = [c.cells_at[cell, origin][i] for i in origins]
         able = t.op(Law.LINEAR, cells, [zero] + [one] * len(cells))
         flow = t.op(Law.PRODUCT, [able, *hands[0]], hands[1], name=f"moved.{cell}.{process.id}@{origin}-{target}")

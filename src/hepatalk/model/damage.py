@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from hepatalk.knowledge.records import Death
 from hepatalk.model.laws import Law
-from hepatalk.model.populations import ZONES
+from hepatalk.model.places import Place
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ _LEAST_VOLUME = 1e-6
 def declare(c: Compiler) -> None:
     """Declare the states of dead tissue and of the bile acids on their way back, with their healthy values."""
     for manner in MANNERS:
-        for zone in ZONES:
-            slot = c.tape.state(f"dead.{manner}@{zone}", "fraction of healthy liver volume", extensive=True)
-            c.rest_values[slot] = dead_at_rest(c, manner, zone)
+        for place in c.places:
+            slot = c.tape.state(f"dead.{manner}@{place}", "fraction of healthy liver volume", extensive=True)
+            c.rest_values[slot] = dead_at_rest(c, manner, place)
     c.rest_values[c.tape.state("bile_return", "x healthy return")] = 1.0
 
 
-def dead_at_rest(c: Compiler, manner: str, zone: int) -> float:
-    """Return the volume of dead cells in a healthy zone: necrosis against clearance.
+def dead_at_rest(c: Compiler, manner: str, place: Place) -> float:
+    """Return the volume of dead cells in a healthy place: necrosis against clearance.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def dead_at_rest(c: Compiler, manner: str, zone: int) -> float:
     if manner != "necrotic":
         return 0.0
     necrosis = sum(c.value(name) for name in _necrosis_rates(c))
-    volume = c.value(c.knowledge.cell["HEP"].volume_share) * c.shares("HEP", zone)
+    volume = c.value(c.knowledge.cell["HEP"].volume_share) * c.shares("HEP", place)
     return necrosis * volume / c.value("dead_cell_clearance")
 
 
@@ -85,28 +85,28 @@ def write_dead(c: Compiler) -> None:
     """
     t = c.tape
     other = c.value("dead_cell_other_share")
-    for zone in ZONES:
-        macrophages = t.op(Law.LINEAR, [c.slot(f"density.KC@{zone}")], [t.number(other), t.number(1.0 - other)])
-        macrophages = c.law(macrophages, "dead_cell_removal", "physics.dead_cell_removal", zone)
+    for place in c.places:
+        macrophages = t.op(Law.LINEAR, [c.slot(f"density.KC@{place}")], [t.number(other), t.number(1.0 - other)])
+        macrophages = c.law(macrophages, "dead_cell_removal", "physics.dead_cell_removal", place)
         for manner in MANNERS:
-            dead = c.slot(f"dead.{manner}@{zone}")
+            dead = c.slot(f"dead.{manner}@{place}")
             t.flux(dead, t.op(Law.PRODUCT, [dead, macrophages], [c.p("dead_cell_clearance")]), -1.0)
-        mass, dead = c.slot(f"HEP.mass@{zone}"), c.slot(f"dead.necrotic@{zone}")
+        mass, dead = c.slot(f"HEP.mass@{place}"), c.slot(f"dead.necrotic@{place}")
         for process in _necrosis_rates(c).values():
-            rate = c.slot(f"process.HEP.{process}@{zone}")
+            rate = c.slot(f"process.HEP.{process}@{place}")
             lost = t.op(Law.PRODUCT, [rate, mass], [c.p(c.knowledge.cell["HEP"].volume_share)])
             t.flux(dead, lost, 1.0)
 
 
-def write_dead_area(c: Compiler, zone: int) -> None:
+def write_dead_area(c: Compiler, place: Place) -> None:
     """Write the shares of a zone's volume that are necrotic, and dead in any manner, 0 to 1."""
     t = c.tape
     one, least = t.number(1.0), t.number(_LEAST_VOLUME)
-    volume, dead = c.slot(f"volume@{zone}"), [c.slot(f"dead.{manner}@{zone}") for manner in MANNERS]
+    volume, dead = c.slot(f"volume@{place}"), [c.slot(f"dead.{manner}@{place}") for manner in MANNERS]
     share = t.op(Law.RATIO, [dead[0], volume], [one, least])
-    c.law(share, "necrotic_area", "physics.necrotic_area", zone)
+    c.law(share, "necrotic_area", "physics.necrotic_area", place)
     total = t.op(Law.LINEAR, dead, [t.number(0.0), one, one])
-    c.law(t.op(Law.RATIO, [total, volume], [one, least]), "dead_area", "physics.dead_area", zone)
+    c.law(t.op(Law.RATIO, [total, volume], [one, least]), "dead_area", "physics.dead_area", place)
 
 
 def write_bile(c: Compiler) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hepatalk.model import tracers
 from hepatalk.model.compiled import CompiledModel, Floats, Ints, Relabel
-from hepatalk.model.populations import ZONES
+from hepatalk.model.places import ZONES, at
 from hepatalk.model.rest import fill_resting_values
 from hepatalk.model.tape import Tape
 
@@ -67,6 +67,7 @@ def freeze(c: Compiler) -> CompiledModel:
         activities=tuple(c.activities.values()),
         relabel=_relabel(c),
         groups=_groups(c),
+        lobes=c.lobes,
     )
 
 
@@ -87,8 +88,8 @@ def _relabel(c: Compiler) -> Relabel:
     """Pair every compartment that bears a label with the one of the same cells without it, and tracers with counts."""
     settled, fresh = [], []
     for cell, (population, _) in c.populations.items():
-        for zone in population.cell.zones:
-            here = c.cells_at[cell, zone]
+        for place in c.places_of(cell):
+            here = c.cells_at[cell, place]
             for i, k in enumerate(population.compartments):
                 generation = None if k.generation is None else 0
                 plain = replace(k, lineage=population.cell.lineages[0], generation=generation)
@@ -98,9 +99,9 @@ def _relabel(c: Compiler) -> Relabel:
     marks, counts = [], []
     for tracer, cells in tracers.origins(c).items():
         for cell in cells:
-            for zone in c.knowledge.cell[cell].zones:
-                marks.append(c.slot(f"{cell}.{tracer}@{zone}"))
-                counts.append(c.slot(f"{cell}.count@{zone}"))
+            for place in c.places_of(cell):
+                marks.append(c.slot(f"{cell}.{tracer}@{place}"))
+                counts.append(c.slot(f"{cell}.count@{place}"))
     lists = (settled, fresh, marks, counts, tracers.states(c))
     return Relabel(*(np.array(states, dtype=np.int64) for states in lists))
 
@@ -109,13 +110,16 @@ def _groups(c: Compiler) -> dict[str, Ints]:
     """Return the state indices of each cell type by state, lineage, nuclei and generation."""
     groups: dict[str, list[int]] = defaultdict(list)
     for cell, (population, _) in c.populations.items():
-        for zone in population.cell.zones:
-            groups[f"{cell}.count"].append(c.slot(f"{cell}.count@{zone}"))
+        for place in c.places_of(cell):
+            groups[f"{cell}.count"].append(c.slot(f"{cell}.count@{place}"))
             if population.cell.has_mass:
-                groups[f"{cell}.mass"].append(c.slot(f"{cell}.mass@{zone}"))
-            for slot, k in zip(c.cells_at[cell, zone], population.compartments, strict=True):
+                groups[f"{cell}.mass"].append(c.slot(f"{cell}.mass@{place}"))
+            for slot, k in zip(c.cells_at[cell, place], population.compartments, strict=True):
                 groups[cell].append(slot)
                 groups[f"{cell}.{k.state}"].append(slot)
+                if place.lobe:
+                    groups[at(cell, place.lobe)].append(slot)
+                    groups[at(f"{cell}.{k.state}", place.lobe)].append(slot)
                 if len(population.cell.lineages) > 1:
                     groups[f"{cell}.{k.lineage}"].append(slot)
                 if len(population.cell.nuclei) > 1:

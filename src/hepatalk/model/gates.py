@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hepatalk.errors import KnowledgeError, nearest
 from hepatalk.knowledge.records import Regulates
 from hepatalk.model.laws import Law
+from hepatalk.model.places import Place
 from hepatalk.model.tape import Slot, Tape
 
 __all__ = ["GateBuilder", "Statement"]
@@ -33,28 +34,28 @@ class Statement:
 
 @dataclass
 class GateBuilder:
-    """Builds the operations of all statements that act on a target in a zone.
+    """Builds the operations of all statements that act on a target in a place.
 
-    ``regulator`` returns the slot of a regulator's name in a zone; ``parameter`` the position of a parameter record;
+    ``regulator`` returns the slot of a regulator's name in a place; ``parameter`` the position of a parameter record;
     ``activity`` the position of the parameter that scales a gene's product in a cell type, None where the species
     lacks the gene.
     """
 
     tape: Tape
     statements: Mapping[str, list[Statement]]
-    regulator: Callable[[str, int], Slot]
+    regulator: Callable[[str, Place], Slot]
     parameter: Callable[[str], int]
     activity: Callable[[str, str], int | None]
     used: set[str] = field(default_factory=set)
     known_targets: set[str] = field(default_factory=set)
 
-    def gate(self, target: str, zone: int, also: Iterable[str] = ()) -> list[Slot]:
+    def gate(self, target: str, place: Place, also: Iterable[str] = ()) -> list[Slot]:
         """Return the factors that multiply a rate: one GATE per label, one BRAKE per inhibitor.
 
         Parameters
         ----------
         target : str
-        zone : {1, 2, 3}
+        place : Place
         also : iterable of str
             Statements on these names act too (all sources of a signal, for one of them).
 
@@ -66,7 +67,7 @@ class GateBuilder:
         Raises
         ------
         KnowledgeError
-            If a statement lacks what a rate needs, or names a regulator that the zone does not have.
+            If a statement lacks what a rate needs, or names a regulator that the place does not have.
         """
         labels: dict[str, list[Statement]] = {}
         factors: list[Slot] = []
@@ -81,12 +82,12 @@ class GateBuilder:
             if s.term.effect == "activates":
                 labels.setdefault(s.term.gate or "", []).append(s)
             else:
-                factors.append(self._sum(Law.BRAKE, [s], f"{target}:-{s.term.by} {s.row}", zone))
+                factors.append(self._sum(Law.BRAKE, [s], f"{target}:-{s.term.by} {s.row}", place))
         for label, group in labels.items():
-            factors.append(self._sum(Law.GATE, group, f"{target}:{label}", zone))
+            factors.append(self._sum(Law.GATE, group, f"{target}:{label}", place))
         return factors
 
-    def node_target(self, target: str, zone: int) -> Slot:
+    def node_target(self, target: str, place: Place) -> Slot:
         """Return the slot of a node's target activity in [0, 1].
 
         That is the fuzzy OR of its activators, times what its inhibitors leave and what each requirement lets pass.
@@ -101,27 +102,27 @@ class GateBuilder:
         for s in self._on((target,)):
             if s.term.weight is None:
                 raise _missing(s, "weight")
-            h = self.response(s, zone)
+            h = self.response(s, place)
             w = self.parameter(s.term.weight)
             one = self.tape.number(1.0)
             if s.term.effect == "activates":
                 drive.append((h, w, s.row))
             elif s.term.effect == "inhibits":
-                factors.append(self._less(h, w, f"less.{target}:{s.term.by}@{zone}", s.row))
+                factors.append(self._less(h, w, f"less.{target}:{s.term.by}@{place}", s.row))
             else:
                 lacking = self.tape.op(Law.NOT, [h], [one])
-                factors.append(self._less(lacking, w, f"needs.{target}:{s.term.by}@{zone}", s.row))
+                factors.append(self._less(lacking, w, f"needs.{target}:{s.term.by}@{place}", s.row))
         if drive:
             hills, weights, rows = zip(*drive, strict=True)
-            name = f"drive.{target}@{zone}"
+            name = f"drive.{target}@{place}"
             factors.append(self.tape.op(Law.ANY, hills, weights, name=name, rows=rows, input_rows=rows))
-        return self.tape.op(Law.PRODUCT, factors, [], name=f"target.{target}@{zone}")
+        return self.tape.op(Law.PRODUCT, factors, [], name=f"target.{target}@{place}")
 
     def _less(self, slot: Slot, weight: int, name: str, row: str) -> Slot:
         """Return 1 - weight x slot, brought by a row."""
         return self.tape.op(Law.NOT, [slot], [weight], name=name, rows=[row], input_rows=[row])
 
-    def response(self, s: Statement, zone: int) -> Slot:
+    def response(self, s: Statement, place: Place) -> Slot:
         """Return the slot of the Hill response of one statement, held at rest when the statement is silent.
 
         Raises
@@ -139,10 +140,10 @@ class GateBuilder:
         arguments = [self.parameter(term.half), self.parameter(term.power)]
         if s.silent:
             # Held at rest: the resting value is filled in with the other resting values.
-            live = self.tape.op(law, [self.regulator(term.by, zone)], arguments)
-            held = self.tape.param(f"rest:held {s.row} {term.by} {term.target}@{zone}", float("nan"))
+            live = self.tape.op(law, [self.regulator(term.by, place)], arguments)
+            held = self.tape.param(f"rest:held {s.row} {term.by} {term.target}@{place}", float("nan"))
             return self.tape.op(Law.CONSTANT, [live], [held], rows=[s.row])
-        h = self.tape.op(law, [self.regulator(term.by, zone)], arguments, rows=[s.row])
+        h = self.tape.op(law, [self.regulator(term.by, place)], arguments, rows=[s.row])
         cell = _cell_of(term.target)
         if term.needs and not cell:
             raise KnowledgeError(
@@ -152,13 +153,13 @@ class GateBuilder:
         scales = [a for gene in term.needs if (a := self.activity(gene, cell)) is not None]
         return self.tape.op(Law.PRODUCT, [h], scales, rows=[s.row]) if scales else h
 
-    def _sum(self, law: Law, group: list[Statement], label: str, zone: int) -> Slot:
+    def _sum(self, law: Law, group: list[Statement], label: str, place: Place) -> Slot:
         """Return the slot of a gate or brake over the responses of a group of statements."""
-        hills = [self.response(s, zone) for s in group]
+        hills = [self.response(s, place) for s in group]
         gains = [self.parameter(s.term.gain or "") for s in group]
-        rest = self.tape.param(f"rest:{label}@{zone}", float("nan"))
+        rest = self.tape.param(f"rest:{label}@{place}", float("nan"))
         rows = [s.row for s in group]
-        return self.tape.op(law, hills, [rest, *gains], name=f"gate.{label}@{zone}", rows=rows, input_rows=rows)
+        return self.tape.op(law, hills, [rest, *gains], name=f"gate.{label}@{place}", rows=rows, input_rows=rows)
 
     def _on(self, targets: Iterable[str]) -> list[Statement]:
         found = [s for t in targets for s in self.statements.get(t, [])]

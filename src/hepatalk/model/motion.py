@@ -1,4 +1,4 @@
-"""Cells on the tape: their states in each zone, and what moves, makes, enlarges and removes them.
+"""Cells on the tape: their states in each place, and what moves, makes, enlarges and removes them.
 
 Which compartments a cell type has, and which moves there are among them, is told by `hepatalk.model.populations`;
 here each move gets its rate: baseline x the gates of the statements that act on its process. A process that carries a
@@ -13,6 +13,7 @@ from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import CellProcess, Conversion, Death, Growth, Influx, Migration, Timed, Transition
 from hepatalk.model import conversion
 from hepatalk.model.laws import Law
+from hepatalk.model.places import Place, at
 from hepatalk.model.populations import Population, RestingPopulation, influx_targets, resting_population
 from hepatalk.model.tape import Slot
 
@@ -37,24 +38,24 @@ def declare(c: Compiler) -> None:
         resting = resting_population(population, rate, share)
         c.populations[cell.id] = (population, resting)
         c.death_rates[cell.id] = resting.death_rate
-        shares = c.profile(cell.zone_share)
-        for zone in cell.zones:
-            _declare_in_zone(c, population, resting, zone, shares[zone - 1])
+        for place in c.places_of(cell.id):
+            _declare_in_place(c, population, resting, place)
 
 
-def _declare_in_zone(c: Compiler, population: Population, resting: RestingPopulation, zone: int, share: float) -> None:
+def _declare_in_place(c: Compiler, population: Population, resting: RestingPopulation, place: Place) -> None:
     cell = population.cell
+    share = c.shares(cell.id, place)
     here = []
     for compartment, amount in zip(population.compartments, resting.distribution, strict=True):
-        name = f"{cell.id}.{compartment.label(cell)}@{zone}"
+        name = f"{cell.id}.{compartment.label(cell)}@{place}"
         slot = c.tape.state(name, "fraction of healthy count", extensive=True)
         c.rest_values[slot] = float(amount) * share
         here.append(slot)
-    c.cells_at[cell.id, zone] = here
-    count = c.tape.state(f"{cell.id}.count@{zone}", "fraction of healthy count", extensive=True)
+    c.cells_at[cell.id, place] = here
+    count = c.tape.state(f"{cell.id}.count@{place}", "fraction of healthy count", extensive=True)
     c.rest_values[count] = share
     if cell.has_mass:
-        mass = c.tape.state(f"{cell.id}.mass@{zone}", "fraction of healthy mass", extensive=True)
+        mass = c.tape.state(f"{cell.id}.mass@{place}", "fraction of healthy mass", extensive=True)
         c.rest_values[mass] = share
 
 
@@ -79,7 +80,7 @@ def _base_rates(c: Compiler, cell: str, population: Population) -> dict[str, flo
 
 
 def write(c: Compiler) -> None:
-    """Write what moves the cells of every type in every zone.
+    """Write what moves the cells of every type in every place.
 
     Raises
     ------
@@ -87,33 +88,33 @@ def write(c: Compiler) -> None:
         If the stated death rates of a cell type exceed its healthy turnover.
     """
     for cell, (population, resting) in c.populations.items():
-        for zone in population.cell.zones:
-            _write_moves(c, cell, population, resting, zone)
-            _write_loss_and_gain(c, cell, population, zone)
-            _write_travel(c, cell, population, zone)
+        for place in c.places_of(cell):
+            _write_moves(c, cell, population, resting, place)
+            _write_loss_and_gain(c, cell, population, place)
+            _write_travel(c, cell, population, place)
 
 
-def _process_rate(c: Compiler, cell: str, process: CellProcess, base: int, zone: int) -> Slot:
+def _process_rate(c: Compiler, cell: str, process: CellProcess, base: int, place: Place) -> Slot:
     """Return the slot of a process's rate: baseline (position of a parameter, per h) x gates."""
     name = f"process.{cell}.{process.id}"
     c.gates.ask(name)
-    factors = c.gates.gate(name, zone)
+    factors = c.gates.gate(name, place)
     if c.is_silenced(name):
         factors = []
-    return c.tape.op(Law.PRODUCT, factors, [base], name=f"{name}@{zone}", rows=[*process.rows, *c.rows_of(name)])
+    return c.tape.op(Law.PRODUCT, factors, [base], name=f"{name}@{place}", rows=[*process.rows, *c.rows_of(name)])
 
 
 # ------------------------------------------------------------------------------------------- moves among compartments
 
 
-def _write_moves(c: Compiler, cell: str, population: Population, resting: RestingPopulation, zone: int) -> None:
+def _write_moves(c: Compiler, cell: str, population: Population, resting: RestingPopulation, place: Place) -> None:
     t = c.tape
-    here = c.cells_at[cell, zone]
-    count = c.slot(f"{cell}.count@{zone}")
-    rates = _move_rates(c, cell, population, zone)
+    here = c.cells_at[cell, place]
+    count = c.slot(f"{cell}.count@{place}")
+    rates = _move_rates(c, cell, population, place)
     single = double = None
     if population.cell.binucleation:
-        single, double = _binucleation(c, cell, resting.binucleation, zone)
+        single, double = _binucleation(c, cell, resting.binucleation, place)
     for move in population.moves():
         flow = t.op(Law.PRODUCT, [rates[move.process], here[move.origin]], [])
         t.flux(here[move.origin], flow, -1.0)
@@ -127,22 +128,22 @@ def _write_moves(c: Compiler, cell: str, population: Population, resting: Restin
             t.flux(here[target], made, number)
             if number > 1.0:
                 t.flux(count, made, number - 1.0)
-                c.made.setdefault((cell, zone), []).append((made, number - 1.0))
+                c.made.setdefault((cell, place), []).append((made, number - 1.0))
 
 
-def _move_rates(c: Compiler, cell: str, population: Population, zone: int) -> dict[str, Slot]:
+def _move_rates(c: Compiler, cell: str, population: Population, place: Place) -> dict[str, Slot]:
     stages = {s.id: s.stages for s in population.cell.states}
     rates: dict[str, Slot] = {}
     for process in population.cell.processes:
         if isinstance(process, Transition):
-            rates[process.id] = _process_rate(c, cell, process, c.p(process.rate), zone)
+            rates[process.id] = _process_rate(c, cell, process, c.p(process.rate), place)
         elif isinstance(process, Timed):
             pace = c.tape.param(f"pace.{cell}.{process.id}", stages[process.state] / c.value(process.duration))
-            rates[process.id] = _process_rate(c, cell, process, pace, zone)
+            rates[process.id] = _process_rate(c, cell, process, pace, place)
     return rates
 
 
-def _binucleation(c: Compiler, cell: str, probability: float, zone: int) -> tuple[Slot, Slot]:
+def _binucleation(c: Compiler, cell: str, probability: float, place: Place) -> tuple[Slot, Slot]:
     """Return the slots of (1 - p) and p, where p is the probability that a division skips cytokinesis.
 
     Statements act on the odds p/(1 - p), so that p stays a probability however strong they are.
@@ -151,7 +152,7 @@ def _binucleation(c: Compiler, cell: str, probability: float, zone: int) -> tupl
     name = f"binucleation.{cell}"
     c.gates.ask(name)
     base = t.param(f"rest:binucleation odds {cell}", probability / (1.0 - probability))
-    odds = t.op(Law.PRODUCT, c.gates.gate(name, zone), [base], name=f"{name}@{zone}")
+    odds = t.op(Law.PRODUCT, c.gates.gate(name, place), [base], name=f"{name}@{place}")
     one = t.number(1.0)
     p = t.op(Law.HILL, [odds], [one, one])
     return t.op(Law.NOT, [p], [one]), p
@@ -160,8 +161,8 @@ def _binucleation(c: Compiler, cell: str, probability: float, zone: int) -> tupl
 # ------------------------------------------------------------------------------------------ death, arrival and growth
 
 
-def death_rate(c: Compiler, cell: str, zone: int) -> Slot:
-    """Return the slot of the death rate of a cell type in a zone, per h; written when it is first asked for.
+def death_rate(c: Compiler, cell: str, place: Place) -> Slot:
+    """Return the slot of the death rate of a cell type in a place, per h; written when it is first asked for.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def death_rate(c: Compiler, cell: str, zone: int) -> Slot:
         If the stated death rates of the cell type exceed its healthy turnover.
     """
     t = c.tape
-    name = f"death.{cell}@{zone}"
+    name = f"death.{cell}@{place}"
     written = t.find(name)
     if written is not None:
         return written
@@ -184,48 +185,48 @@ def death_rate(c: Compiler, cell: str, zone: int) -> Slot:
     for process in processes:
         solved = process.rate == "solved"
         base = t.param(f"rest:death {cell}.{process.id}", healthy - given) if solved else c.p(process.rate)
-        deaths.append(_process_rate(c, cell, process, base, zone))
+        deaths.append(_process_rate(c, cell, process, base, place))
     return t.op(Law.LINEAR, deaths, [t.number(0.0)] + [t.number(1.0)] * len(deaths), name=name)
 
 
-def _write_loss_and_gain(c: Compiler, cell: str, population: Population, zone: int) -> None:
+def _write_loss_and_gain(c: Compiler, cell: str, population: Population, place: Place) -> None:
     t = c.tape
-    here, count = c.cells_at[cell, zone], c.slot(f"{cell}.count@{zone}")
-    total = death_rate(c, cell, zone)
+    here, count = c.cells_at[cell, place], c.slot(f"{cell}.count@{place}")
+    total = death_rate(c, cell, place)
     for slot in (*here, count):
         t.flux(slot, t.op(Law.PRODUCT, [total, slot], []), -1.0)
     for process in population.cell.processes:
         if isinstance(process, Influx):
-            _write_influx(c, cell, population, process, zone)
+            _write_influx(c, cell, population, process, place)
         elif isinstance(process, Growth):
-            _write_growth(c, cell, process, total, zone)
+            _write_growth(c, cell, process, total, place)
 
 
-def _write_travel(c: Compiler, cell: str, population: Population, zone: int) -> None:
+def _write_travel(c: Compiler, cell: str, population: Population, place: Place) -> None:
     """Write what takes cells out of their type or zone: conversions, and migration to the next zone."""
     for process in population.cell.processes:
-        if isinstance(process, Conversion) and zone in c.knowledge.cell[process.becomes].zones:
-            given = conversion.base_rate(c, cell, process, zone)
+        if isinstance(process, Conversion) and place.zone in c.knowledge.cell[process.becomes].zones:
+            given = conversion.base_rate(c, cell, process, place)
             solved = process.rate == "solved"
-            base = c.tape.param(f"rest:{cell}.{process.id}@{zone}", given) if solved else c.p(process.rate)
-            conversion.write_conversion(c, cell, process, _process_rate(c, cell, process, base, zone), zone)
-        elif isinstance(process, Migration) and zone + 1 in population.cell.zones:
-            rate = _process_rate(c, cell, process, c.p(process.rate), zone)
-            conversion.write_migration(c, cell, process, rate, zone)
+            base = c.tape.param(f"rest:{cell}.{process.id}@{place}", given) if solved else c.p(process.rate)
+            conversion.write_conversion(c, cell, process, _process_rate(c, cell, process, base, place), place)
+        elif isinstance(process, Migration) and place.zone + 1 in population.cell.zones:
+            rate = _process_rate(c, cell, process, c.p(process.rate), place)
+            conversion.write_migration(c, cell, process, rate, place)
 
 
-def _write_influx(c: Compiler, cell: str, population: Population, process: Influx, zone: int) -> None:
-    """Cells arrive with the portal inflow: rate x inflow x the zone's share of the type.
+def _write_influx(c: Compiler, cell: str, population: Population, process: Influx, place: Place) -> None:
+    """Cells arrive with the blood of the lobe: rate x its inflow x the zone's share of the type.
 
     Where the process names a lineage, the fraction e^3/(1 + e^3) of the arrivals bears it, e being the excess over the
     healthy rate in units of that rate (none in health, half at twofold arrival); the rest counts as resident.
     """
     t = c.tape
-    rate = _process_rate(c, cell, process, c.p(process.rate), zone)
-    arriving = t.op(Law.PRODUCT, [rate, c.slot("inflow")], [t.number(c.shares(cell, zone))])
-    here, first = c.cells_at[cell, zone], population.cell.lineages[0]
-    t.flux(c.slot(f"{cell}.count@{zone}"), arriving, 1.0)
-    lineage, healthy = process.lineage or first, c.value(process.rate) * c.shares(cell, zone)
+    rate = _process_rate(c, cell, process, c.p(process.rate), place)
+    arriving = t.op(Law.PRODUCT, [rate, c.slot(at("inflow", place.lobe))], [t.number(c.zone_share(cell, place.zone))])
+    here, first = c.cells_at[cell, place], population.cell.lineages[0]
+    t.flux(c.slot(f"{cell}.count@{place}"), arriving, 1.0)
+    lineage, healthy = process.lineage or first, c.value(process.rate) * c.shares(cell, place)
     if lineage == first or healthy == 0.0:
         for i in influx_targets(population, process, lineage):
             t.flux(here[i], arriving, 1.0)
@@ -239,18 +240,18 @@ def _write_influx(c: Compiler, cell: str, population: Population, process: Influ
         t.flux(here[i], t.op(Law.PRODUCT, [arriving, t.op(Law.NOT, [labelled], [one])], []), 1.0)
 
 
-def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, zone: int) -> None:
+def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, place: Place) -> None:
     """dM/dt = (k + d0 + e) G M v^-q - (k + d) M, v = M/N: synthesis falls short in cells that are large already.
 
     e makes good what new cells lack where cells of other types join (`hepatalk.model.conversion`). With q = 1 a cell
     would tend to the size G; with q near 0 it would grow as long as G is above 1.
     """
     t = c.tape
-    mass, size = c.slot(f"{cell}.mass@{zone}"), c.slot(f"size@{zone}")
+    mass, size = c.slot(f"{cell}.mass@{place}"), c.slot(f"size@{place}")
     k = c.value(process.rate)
-    lacking = conversion.carried_mass(c, cell, zone)
-    base = t.param(f"rest:synthesis {cell}.{process.id}@{zone}", k + c.death_rates[cell] + lacking)
-    synthesis = _process_rate(c, cell, process, base, zone)
+    lacking = conversion.carried_mass(c, cell, place)
+    base = t.param(f"rest:synthesis {cell}.{process.id}@{place}", k + c.death_rates[cell] + lacking)
+    synthesis = _process_rate(c, cell, process, base, place)
     opposing = t.param(f"rest:minus {process.restoring}", -c.value(process.restoring))
     shortfall = t.op(Law.POWER, [size], [t.number(1.0), opposing])
     t.flux(mass, t.op(Law.PRODUCT, [synthesis, mass, shortfall], []), 1.0)

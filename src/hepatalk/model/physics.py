@@ -28,6 +28,9 @@ deficit          d deficit/dt = shortfall - deficit_recovery x deficit, in h; de
                  reaches lethal_deficit
 ===============  =========================================================================================
 
+Where the liver has two lobes, `hepatalk.model.lobes` divides inflow and demand, and inflow, volume, flow, load and
+tissue are those of the lobe; capacity, function, shortfall and what clears systemic signals are those of the whole.
+
 A law that carries a silenced row (``physics.flow``, ``physics.shear``, ...) is held at its healthy value. Without a
 slow and a fast response, inflow is what the body sends.
 
@@ -39,9 +42,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hepatalk.model import damage
+from hepatalk.model import damage, lobes
 from hepatalk.model.laws import Law, hill
-from hepatalk.model.populations import ZONES
+from hepatalk.model.places import Place, at
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -56,8 +59,8 @@ _LEAST = 1e-6
 _LEAST_OF_A_TYPE = 1e-3
 
 
-def resting_zone_volume(c: Compiler, zone: int) -> float:
-    """Return the healthy volume of a zone, as a fraction of the healthy liver.
+def resting_zone_volume(c: Compiler, place: Place) -> float:
+    """Return the healthy volume of a place, as a fraction of the healthy liver.
 
     Raises
     ------
@@ -66,9 +69,9 @@ def resting_zone_volume(c: Compiler, zone: int) -> float:
     """
     total = 0.0
     for cell in c.knowledge.cells:
-        if zone in cell.zones:
-            total += c.value(cell.volume_share) * c.shares(cell.id, zone)
-    return total + c.value("sinusoid_volume_share") * c.shares("LSEC", zone)
+        if place.zone in cell.zones:
+            total += c.value(cell.volume_share) * c.shares(cell.id, place)
+    return total + c.value("sinusoid_volume_share") * c.shares("LSEC", place)
 
 
 def write(c: Compiler) -> None:
@@ -88,33 +91,37 @@ def write(c: Compiler) -> None:
     """
     t = c.tape
     one, zero, tiny = t.number(1.0), t.number(0.0), t.number(_LEAST)
-    capacity = t.op(Law.LINEAR, [c.slot(f"HEP.mass@{z}") for z in ZONES], [zero, one, one, one], name="capacity")
+    capacity = lobes.total(c, "HEP.mass", "capacity")
     demand = t.op(Law.PRODUCT, [], [c.p("body.demand")], name="demand")
     t.op(Law.RATIO, [demand, capacity], [one, t.number(_LEAST_OF_A_TYPE)], name="load")
     t.op(Law.RATIO, [capacity, demand], [one, tiny], name="function")
-    inflow = _inflow(c)
-    t.op(Law.LINEAR, [c.slot(f"KC.count@{z}") for z in ZONES], [zero, one, one, one], name="KC.total")
+    _write_inflow(c)
+    if len(c.lobes) > 1:
+        lobes.write_division(c)
+    lobes.total(c, "KC.count", "KC.total", by_lobe=False)
     c.gates.ask("physics.radius")
-    volumes = []
-    for zone in ZONES:
-        volumes.append(_zone_volume(c, zone, _sinusoids(c, zone, inflow)))
-        damage.write_dead_area(c, zone)
-        _oxygen(c, zone)
-        mass_and_count = [c.slot(f"HEP.mass@{zone}"), c.slot(f"HEP.count@{zone}")]
-        t.op(Law.RATIO, mass_and_count, [one, tiny], name=f"size@{zone}")
-    volume = t.op(Law.LINEAR, volumes, [zero, one, one, one], name="volume")
-    c.law(t.op(Law.RATIO, [inflow, volume], [one, tiny]), "flow", "physics.flow", None)
+    for place in c.places:
+        _zone_volume(c, place, _sinusoids(c, place))
+        damage.write_dead_area(c, place)
+        _oxygen(c, place)
+        mass_and_count = [c.slot(f"HEP.mass@{place}"), c.slot(f"HEP.count@{place}")]
+        t.op(Law.RATIO, mass_and_count, [one, tiny], name=f"size@{place}")
+    lobes.total(c, "volume", "volume")
+    for lobe in c.lobes:
+        inflow_and_volume = [c.slot(at("inflow", lobe)), c.slot(at("volume", lobe))]
+        c.law(t.op(Law.RATIO, inflow_and_volume, [one, tiny]), "flow", "physics.flow", lobe)
     for cell in c.knowledge.cells:
-        for zone in cell.zones:
-            scale = t.number(resting_zone_volume(c, zone) / c.shares(cell.id, zone))
-            count_and_volume = [c.slot(f"{cell.id}.count@{zone}"), c.slot(f"volume@{zone}")]
-            t.op(Law.RATIO, count_and_volume, [scale, tiny], name=f"density.{cell.id}@{zone}")
-        counts = [c.slot(f"{cell.id}.count@{z}") for z in cell.zones]
-        total = t.op(Law.LINEAR, counts, [zero] + [one] * len(counts))
-        t.op(Law.RATIO, [total, volume], [one, tiny], name=f"tissue.{cell.id}")
+        for place in c.places_of(cell.id):
+            scale = t.number(resting_zone_volume(c, place) / c.shares(cell.id, place))
+            count_and_volume = [c.slot(f"{cell.id}.count@{place}"), c.slot(f"volume@{place}")]
+            t.op(Law.RATIO, count_and_volume, [scale, tiny], name=f"density.{cell.id}@{place}")
+        for lobe in c.lobes:
+            counts = [c.slot(f"{cell.id}.count@{Place(z, lobe)}") for z in cell.zones]
+            total = t.op(Law.LINEAR, counts, [zero] + [one] * len(counts))
+            t.op(Law.RATIO, [total, c.slot(at("volume", lobe))], [one, tiny], name=at(f"tissue.{cell.id}", lobe))
 
 
-def _inflow(c: Compiler) -> Slot:
+def _write_inflow(c: Compiler) -> None:
     """Total portal inflow: what the body sends x (1 + response to the share of function lost).
 
     Part of the response comes at once, part slowly. The lost share is at most 1, so that inflow stays positive while
@@ -132,49 +139,55 @@ def _inflow(c: Compiler) -> Slot:
     # 1, and 0 while an intervention holds the inflow: whatever the liver asks for, the hand on the vessel decides.
     answers = t.param("body.inflow_answers", 1.0)
     response = t.op(Law.LINEAR, [slow, at_once], [one, answers, answers])
-    return t.op(Law.PRODUCT, [response], [c.p("body.inflow")], name="inflow")
+    t.op(Law.PRODUCT, [response], [c.p("body.inflow")], name="inflow")
 
 
-def _sinusoids(c: Compiler, zone: int, inflow: Slot) -> Slot:
-    """Write the flow through each sinusoid of a zone, its radius and its wall shear; return the radius."""
+def _sinusoids(c: Compiler, place: Place) -> Slot:
+    """Write the flow through each sinusoid of a place, its radius and its wall shear; return the radius."""
     t = c.tape
     one = t.number(1.0)
-    share, least = t.number(c.shares("LSEC", zone)), t.number(_LEAST_OF_A_TYPE)
-    per_sinusoid = t.op(Law.RATIO, [inflow, c.slot(f"LSEC.count@{zone}")], [share, least])
-    per_sinusoid = c.law(per_sinusoid, "sinusoid_flow", "physics.sinusoid_flow", zone)
+    share, least = t.number(c.zone_share("LSEC", place.zone)), t.number(_LEAST_OF_A_TYPE)
+    inflow_and_lining = [c.slot(at("inflow", place.lobe)), c.slot(f"LSEC.count@{place}")]
+    per_sinusoid = t.op(Law.RATIO, inflow_and_lining, [share, least])
+    per_sinusoid = c.law(per_sinusoid, "sinusoid_flow", "physics.sinusoid_flow", place)
     free_radius = t.op(Law.POWER, [per_sinusoid], [one, c.p("distension_exponent")])
-    radius = t.op(Law.PRODUCT, [free_radius, *c.gates.gate("physics.radius", zone)], [])
-    radius = c.law(radius, "radius", "physics.radius", zone)
+    radius = t.op(Law.PRODUCT, [free_radius, *c.gates.gate("physics.radius", place)], [])
+    radius = c.law(radius, "radius", "physics.radius", place)
     resistance = t.op(Law.POWER, [radius], [one, t.number(-3.0)])
-    c.law(t.op(Law.PRODUCT, [per_sinusoid, resistance], []), "shear", "physics.shear", zone)
+    c.law(t.op(Law.PRODUCT, [per_sinusoid, resistance], []), "shear", "physics.shear", place)
     return radius
 
 
-def _zone_volume(c: Compiler, zone: int, radius: Slot) -> Slot:
+def _zone_volume(c: Compiler, place: Place, radius: Slot) -> None:
     """Write the volume of a zone, as a fraction of the healthy liver."""
     t = c.tape
     parts, weights = [], []
     for cell in c.knowledge.cells:
-        if zone in cell.zones:
-            parts.append(c.slot(f"{cell.id}.{'mass' if cell.has_mass else 'count'}@{zone}"))
+        if place.zone in cell.zones:
+            parts.append(c.slot(f"{cell.id}.{'mass' if cell.has_mass else 'count'}@{place}"))
             weights.append(c.p(cell.volume_share))
-    lumen = t.op(Law.PRODUCT, [c.slot(f"LSEC.count@{zone}"), radius, radius], [])
+    lumen = t.op(Law.PRODUCT, [c.slot(f"LSEC.count@{place}"), radius, radius], [])
     weights.append(c.p("sinusoid_volume_share"))
-    dead = [c.slot(f"dead.{manner}@{zone}") for manner in damage.MANNERS]
-    one, trace = t.number(1.0), t.number(-sum(damage.dead_at_rest(c, manner, zone) for manner in damage.MANNERS))
-    return t.op(Law.LINEAR, [*parts, lumen, *dead], [trace, *weights, one, one], name=f"volume@{zone}")
+    dead = [c.slot(f"dead.{manner}@{place}") for manner in damage.MANNERS]
+    one, trace = t.number(1.0), t.number(-sum(damage.dead_at_rest(c, manner, place) for manner in damage.MANNERS))
+    if not place.lobe:
+        t.op(Law.LINEAR, [*parts, lumen, *dead], [trace, *weights, one, one], name=f"volume@{place}")
+        return
+    # A lobe may be taken out whole: then nothing is left of it, and not a trace less than nothing.
+    volume = t.op(Law.LINEAR, [*parts, lumen, *dead], [trace, *weights, one, one])
+    t.op(Law.POWER, [volume], [one, one], name=f"volume@{place}")
 
 
-def _oxygen(c: Compiler, zone: int) -> None:
+def _oxygen(c: Compiler, place: Place) -> None:
     """Write the lining per hepatocyte mass of a zone and the oxygen that it brings."""
     t = c.tape
-    scale = t.number(c.shares("HEP", zone) / c.shares("LSEC", zone))
-    lining = t.op(Law.RATIO, [c.slot(f"LSEC.count@{zone}"), c.slot(f"HEP.mass@{zone}")], [scale, t.number(_LEAST)])
-    lining = c.law(lining, "vascular", "physics.vascular", zone)
+    scale = t.number(c.shares("HEP", place) / c.shares("LSEC", place))
+    lining = t.op(Law.RATIO, [c.slot(f"LSEC.count@{place}"), c.slot(f"HEP.mass@{place}")], [scale, t.number(_LEAST)])
+    lining = c.law(lining, "vascular", "physics.vascular", place)
     half = c.value("oxygen_extraction")
     used = t.op(Law.HILL, [lining], [t.number(half), t.number(1.0)])
-    level = c.profile("oxygen_profile")[zone - 1] * (1.0 + half)
-    c.law(t.op(Law.PRODUCT, [used], [t.number(level)]), "oxygen", "physics.oxygen", zone)
+    level = c.profile("oxygen_profile")[place.zone - 1] * (1.0 + half)
+    c.law(t.op(Law.PRODUCT, [used], [t.number(level)]), "oxygen", "physics.oxygen", place)
 
 
 def write_failure(c: Compiler) -> None:

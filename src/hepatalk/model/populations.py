@@ -20,7 +20,6 @@ from hepatalk.knowledge.records import CellType, Influx, Timed, Transition
 
 __all__ = [
     "GENERATIONS",
-    "ZONES",
     "Compartment",
     "Move",
     "Population",
@@ -31,8 +30,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-#: Zones of the lobule, in the direction of the blood: periportal, middle, pericentral.
-ZONES = (1, 2, 3)
 #: Generations told apart: undivided since time zero, divided once, divided twice or more.
 GENERATIONS = 3
 

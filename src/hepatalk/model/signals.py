@@ -4,10 +4,10 @@ Levels are relative to the healthy mean over the zones. A local signal of level 
 
     ds/dt = k (sum of sources - gates s) + m (mean of the zones - s) + release - binding,
 
-k being ln 2 / half-life (per h) and m the mixing between zones (per h). Each source is share x activity x gates x
-density of the releasing cells (x their size, where a type has mass), or of the cells that die per h, and the shares of
-all sources add up to the resting supply of the zone, so that the signal stands still in health whoever makes it. A
-systemic signal has one level, with portal inflow for a source:
+k being ln 2 / half-life (per h) and m the mixing between zones (per h); the blood mixes across lobes, not tissue. Each
+source is share x activity x gates x density of the releasing cells (x their size, where a type has mass), or of the
+cells that die per h, and the shares of all sources add up to the resting supply of the zone, so that the signal stands
+still in health whoever makes it. A systemic signal has one level, with portal inflow for a source:
 
     ds/dt = k (inflow x gates - gates x s x what removes it).
 
@@ -25,8 +25,9 @@ from hepatalk.errors import KnowledgeError
 from hepatalk.knowledge.records import Secretes, Signal
 from hepatalk.model import motion
 from hepatalk.model.laws import Law
+from hepatalk.model.lobes import mean_of_lobes
 from hepatalk.model.physics import resting_zone_volume
-from hepatalk.model.populations import ZONES
+from hepatalk.model.places import ZONES, Place, at
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = ["declare", "write"]
 
 #: What a signal's ``cleared_by`` is called on the tape; clearance by nothing else is a constant.
 _REMOVERS = {"volume": "volume", "HEP": "capacity", "KC": "KC.total", "bile": "bile_clearance", "none": ""}
+#: The name of the exchange between zones by the blood, which lobes have in common; tissue mixes within a lobe.
+_BY_BLOOD = "blood_mixing"
 #: A volume below this (fraction of the healthy liver) counts as this, so that densities stay finite.
 _LEAST_VOLUME = 1e-6
 #: Systemic signals see the lobule as a whole; statements on their supply are read in the middle zone.
@@ -45,15 +48,16 @@ _MIDDLE = 2
 def declare(c: Compiler) -> None:
     """Declare the states of all signals and stores, with their healthy values."""
     for signal in c.knowledge.signals:
-        for zone in ZONES if signal.kind != "systemic" else (None,):
-            at = f"@{zone}" if zone else ""
-            slot = c.tape.state(f"signal.{signal.id}{at}", "x healthy mean")
-            c.rest_values[slot] = _resting_level(c, signal)[zone - 1] if zone else 1.0
+        for place in c.places if signal.kind != "systemic" else (None,):
+            here = f"@{place}" if place else ""
+            slot = c.tape.state(f"signal.{signal.id}{here}", "x healthy mean")
+            c.rest_values[slot] = _resting_level(c, signal)[place.zone - 1] if place else 1.0
             free = c.tape.param(f"free.{signal.id}", 1.0)
-            c.tape.op(Law.PRODUCT, [slot], [free], name=f"free.{signal.id}{at}")
+            c.tape.op(Law.PRODUCT, [slot], [free], name=f"free.{signal.id}{here}")
             if signal.id in c.stores:
-                store = c.tape.state(f"store.{signal.id}{at}", "x healthy free amount", extensive=True)
-                c.rest_values[store] = c.value(signal.store or "") * _resting_level(c, signal)[(zone or 1) - 1]
+                store = c.tape.state(f"store.{signal.id}{here}", "x healthy free amount", extensive=True)
+                zone, share = (place.zone, c.lobe_share(place.lobe)) if place else (1, 1.0)
+                c.rest_values[store] = c.value(signal.store or "") * _resting_level(c, signal)[zone - 1] * share
 
 
 def write(c: Compiler) -> None:
@@ -68,8 +72,8 @@ def write(c: Compiler) -> None:
         if signal.kind == "systemic":
             _write_systemic(c, signal)
         else:
-            for zone in ZONES:
-                _write_local(c, signal, zone)
+            for place in c.places:
+                _write_local(c, signal, place)
 
 
 # --------------------------------------------------------------------------------------------------- levels at rest
@@ -110,7 +114,7 @@ def _write_systemic(c: Compiler, signal: Signal) -> None:
     activity = c.activity(f"activity.signal.{signal.id}@blood", "blood", signal.genes, signal.family)
     for target in (f"secretion.{signal.id}", f"clearance.{signal.id}"):
         c.gates.ask(target)
-    factors = c.gates.gate(f"secretion.{signal.id}", _MIDDLE)
+    factors = _gates_of_body(c, f"secretion.{signal.id}")
     carried = f"supply.{signal.id}"
     supply = t.op(
         Law.PRODUCT,
@@ -120,7 +124,7 @@ def _write_systemic(c: Compiler, signal: Signal) -> None:
         rows=[*signal.rows, *c.rows_of(carried)],
     )
     remover = _REMOVERS[signal.cleared_by]
-    brakes = [slot, *([c.slot(remover)] if remover else []), *c.gates.gate(f"clearance.{signal.id}", _MIDDLE)]
+    brakes = [slot, *([c.slot(remover)] if remover else []), *_gates_of_body(c, f"clearance.{signal.id}")]
     removed = t.op(Law.PRODUCT, brakes, [k])
     if c.is_silenced(carried):
         return  # the signal stays at its resting level
@@ -130,84 +134,97 @@ def _write_systemic(c: Compiler, signal: Signal) -> None:
     t.flux(slot, t.op(Law.PRODUCT, [], [k, added], name=f"added.{signal.id}"), 1.0)
 
 
+def _gates_of_body(c: Compiler, target: str) -> list[Slot]:
+    """Return the factors on a rate of the whole body; of two lobes each counts by its volume."""
+    factors = [c.gates.gate(target, Place(_MIDDLE, lobe)) for lobe in c.lobes]
+    if len(c.lobes) == 1 or not factors[0]:
+        return factors[0]
+    return [mean_of_lobes(c, [c.tape.op(Law.PRODUCT, here, []) for here in factors])]
+
+
 # ---------------------------------------------------------------------------------------------------- local signals
 
 
-def _write_local(c: Compiler, signal: Signal, zone: int) -> None:
+def _write_local(c: Compiler, signal: Signal, place: Place) -> None:
     t = c.tape
     k = t.param(f"clearance.{signal.id}", _clearance(c, signal))
-    slot = c.slot(f"signal.{signal.id}@{zone}")
-    sources = _sources(c, signal, zone)
+    slot = c.slot(f"signal.{signal.id}@{place}")
+    sources = _sources(c, signal, place)
     if not sources:
         raise KnowledgeError(
             f"signal {signal.id!r} has no source; add a 'secretes' term to a row, or a blood_share to the signal"
         )
     one = t.number(1.0)
     from_outside = t.param(f"supply.{signal.id}", 0.0)
-    supplied = t.op(Law.LINEAR, sources, [from_outside] + [one] * len(sources), name=f"supply.{signal.id}@{zone}")
+    supplied = t.op(Law.LINEAR, sources, [from_outside] + [one] * len(sources), name=f"supply.{signal.id}@{place}")
     t.flux(slot, t.op(Law.PRODUCT, [supplied], [k]), 1.0)
     for target in (f"secretion.{signal.id}", f"clearance.{signal.id}", f"release.{signal.id}"):
         c.gates.ask(target)
-    factors = c.gates.gate(f"clearance.{signal.id}", zone)
-    removal = t.op(Law.PRODUCT, [slot, *factors], [k], name=f"removal.{signal.id}@{zone}")
+    factors = c.gates.gate(f"clearance.{signal.id}", place)
+    removal = t.op(Law.PRODUCT, [slot, *factors], [k], name=f"removal.{signal.id}@{place}")
     t.flux(slot, removal, -1.0)
     if signal.mixing:
-        _write_mixing(c, signal, slot, c.p(signal.mixing))
+        _write_mixing(c, signal, slot, place)
     if signal.id in c.stores:
-        _write_store(c, signal, zone)
+        _write_store(c, signal, place)
 
 
-def _write_mixing(c: Compiler, signal: Signal, slot: Slot, pace: int) -> None:
-    """Exchange a zone's level with the mean of the zones at ``pace`` (position of a rate constant, per h)."""
+def _write_mixing(c: Compiler, signal: Signal, slot: Slot, place: Place) -> None:
+    """Exchange a place's level with the mean of the zones: of its lobe, or of all lobes where the blood mixes them."""
     t = c.tape
+    pace = c.p(signal.mixing or "")
     third = t.number(1.0 / 3.0)
-    levels = [c.slot(f"signal.{signal.id}@{z}") for z in ZONES]
-    mean = t.op(Law.LINEAR, levels, [t.number(0.0), third, third, third])
-    mean = c.law(mean, f"mean.{signal.id}", f"mixing.{signal.id}", None)
+    shared = signal.mixing == _BY_BLOOD
+    means = []
+    for lobe in c.lobes if shared else (place.lobe,):
+        levels = [c.slot(f"signal.{signal.id}@{Place(z, lobe)}") for z in ZONES]
+        means.append(t.op(Law.LINEAR, levels, [t.number(0.0), third, third, third]))
+    mean = mean_of_lobes(c, means) if shared else means[0]
+    mean = c.law(mean, f"mean.{signal.id}", f"mixing.{signal.id}", None if shared else place.lobe)
     t.flux(slot, t.op(Law.PRODUCT, [mean], [pace]), 1.0)
     t.flux(slot, t.op(Law.PRODUCT, [slot], [pace]), -1.0)
 
 
-def _sources(c: Compiler, signal: Signal, zone: int) -> list[Slot]:
+def _sources(c: Compiler, signal: Signal, place: Place) -> list[Slot]:
     """Return one slot per source of a local signal: share x activity x gates x density (x size) of the cells."""
     t = c.tape
     terms = [
         (row, s)
         for row, s in c.secretions.get(signal.id, [])
-        if zone in c.knowledge.cell[_known_cell(c, row, s.cell)].zones
+        if place.zone in c.knowledge.cell[_known_cell(c, row, s.cell)].zones
     ]
     weights = [c.value(s.share) for _, s in terms]
     blood = c.value(signal.blood_share) if signal.blood_share else 0.0
     total = sum(weights) + blood
-    supply = _supply_profile(c, signal)[zone - 1]
+    supply = _supply_profile(c, signal)[place.zone - 1]
     if not terms and not blood:
         return [] if not c.secretions.get(signal.id) else [t.op(Law.PRODUCT, [], [t.number(0.0)])]
     slots = [
-        _source(c, signal, row, term, zone, supply * weight / total)
+        _source(c, signal, row, term, place, supply * weight / total)
         for (row, term), weight in zip(terms, weights, strict=True)
     ]
     if blood:
-        share = t.param(f"rest:share {signal.id} blood@{zone}", supply * blood / total)
-        factors = c.gates.gate(f"secretion.{signal.id}", zone)
-        brought = t.op(Law.PRODUCT, [c.slot("flow"), *factors], [share])
-        slots.append(c.law(brought, f"source.{signal.id}.blood", f"blood.{signal.id}", zone))
+        share = t.param(f"rest:share {signal.id} blood@{place}", supply * blood / total)
+        factors = c.gates.gate(f"secretion.{signal.id}", place)
+        brought = t.op(Law.PRODUCT, [c.slot(at("flow", place.lobe)), *factors], [share])
+        slots.append(c.law(brought, f"source.{signal.id}.blood", f"blood.{signal.id}", place))
     return slots
 
 
-def _source(c: Compiler, signal: Signal, row: str, term: Secretes, zone: int, resting: float) -> Slot:
+def _source(c: Compiler, signal: Signal, row: str, term: Secretes, place: Place, resting: float) -> Slot:
     """Return the slot of one cell type's release in a zone, ``resting`` in health; constant when silenced."""
     t = c.tape
-    who = f"{term.cell}.{term.state or 'all'}@{zone}"
-    cells, amount = c.selected(term.cell, term.state, zone)
-    volume = c.slot(f"volume@{zone}")
-    scale = t.param(f"rest:density {who}", resting_zone_volume(c, zone) / amount)
+    who = f"{term.cell}.{term.state or 'all'}@{place}"
+    cells, amount = c.selected(term.cell, term.state, place)
+    volume = c.slot(f"volume@{place}")
+    scale = t.param(f"rest:density {who}", resting_zone_volume(c, place) / amount)
     density = t.op(Law.RATIO, [cells, volume], [scale, t.number(_LEAST_VOLUME)])
     if term.dying:
         turnover = t.param(f"rest:1/turnover {term.cell}", 1.0 / c.death_rates[term.cell])
-        density = t.op(Law.PRODUCT, [density, motion.death_rate(c, term.cell, zone)], [turnover])
+        density = t.op(Law.PRODUCT, [density, motion.death_rate(c, term.cell, place)], [turnover])
     target = f"secretion.{signal.id}.{term.cell}"
     c.gates.ask(target)
-    factors = c.gates.gate(target, zone, also=[f"secretion.{signal.id}"])
+    factors = c.gates.gate(target, place, also=[f"secretion.{signal.id}"])
     activity = c.activity(f"activity.signal.{signal.id}@{term.cell}", term.cell, signal.genes, signal.family)
     share = t.param(f"rest:share {signal.id} {who}", resting)
     name = f"source.{signal.id}.{who}"
@@ -215,7 +232,7 @@ def _source(c: Compiler, signal: Signal, row: str, term: Secretes, zone: int, re
         return t.op(Law.PRODUCT, [], [share], name=name, rows=[row])
     arguments = [share, *([activity] if activity is not None else [])]
     # A cell of twice the mass makes twice the protein; otherwise large cells would fall silent for being few.
-    size = [c.slot(f"size@{zone}")] if c.knowledge.cell[term.cell].has_mass else []
+    size = [c.slot(f"size@{place}")] if c.knowledge.cell[term.cell].has_mass else []
     return t.op(Law.PRODUCT, [density, *size, *factors], arguments, name=name, rows=[row])
 
 
@@ -227,30 +244,31 @@ def _known_cell(c: Compiler, row: str, cell: str) -> str:
     return cell
 
 
-def _write_store(c: Compiler, signal: Signal, zone: int) -> None:
+def _write_store(c: Compiler, signal: Signal, place: Place) -> None:
     """Matrix-bound pool: free factor binds in proportion to matrix, bound factor is released; balanced at rest.
 
     The pool is an amount (it shrinks with the liver), the free factor a concentration: hence the volume.
     """
     t = c.tape
     row = c.stores[signal.id]
-    slot, store = c.slot(f"signal.{signal.id}@{zone}"), c.slot(f"store.{signal.id}@{zone}")
+    slot, store = c.slot(f"signal.{signal.id}@{place}"), c.slot(f"store.{signal.id}@{place}")
     size, release = c.value(signal.store or ""), c.value(signal.release or "")
-    volume = c.slot(f"volume@{zone}")
-    resting_volume = resting_zone_volume(c, zone)
-    matrix, free = c.slot(f"free.ECM@{zone}"), c.slot(f"free.{signal.id}@{zone}")
+    volume = c.slot(f"volume@{place}")
+    # The pool of a lobe is its part of that of the liver: so is the volume in whose unit a level is an amount.
+    resting_volume = resting_zone_volume(c, place) / c.lobe_share(place.lobe)
+    matrix, free = c.slot(f"free.ECM@{place}"), c.slot(f"free.{signal.id}@{place}")
     name = f"release.{signal.id}"
-    factors = c.gates.gate(name, zone)
+    factors = c.gates.gate(name, place)
     if c.is_silenced(name):
         factors = []
     if row in c.silenced:
         return
     pace = c.p(signal.release or "")
-    freed = t.op(Law.PRODUCT, [store, *factors], [pace], name=f"{name}@{zone}", rows=[row, *c.rows_of(name)])
+    freed = t.op(Law.PRODUCT, [store, *factors], [pace], name=f"{name}@{place}", rows=[row, *c.rows_of(name)])
     per_volume = t.op(Law.RATIO, [freed, volume], [t.number(resting_volume), t.number(_LEAST_VOLUME)])
     # ECM is normalised to its healthy mean, which differs between zones only if the matrix had a profile.
     binding = t.param(f"rest:binding {signal.id}", size * release)
-    bound = t.op(Law.PRODUCT, [free, matrix], [binding], name=f"binding.{signal.id}@{zone}", rows=[row])
+    bound = t.op(Law.PRODUCT, [free, matrix], [binding], name=f"binding.{signal.id}@{place}", rows=[row])
     in_pool = t.op(Law.PRODUCT, [bound, volume], [t.number(1.0 / resting_volume)])
     t.flux(slot, per_volume, 1.0)
     t.flux(slot, bound, -1.0)

@@ -1,7 +1,7 @@
 r"""Lineage labels that are inherited: how much of each cell type descends from cells marked at one moment.
 
-A tracer is an amount per cell type and zone, in the unit of the type's count. Marked cells behave as all cells of
-their type and zone do, so the marked amount L among N obeys
+A tracer is an amount per cell type and place (a zone, of a lobe where there are two), in the unit of the type's count.
+Marked cells behave as all cells of their type and place do, so the marked amount L among N obeys
 
     dL/dt = (division - death) L + sum over flows in (flow x share of its origin) - sum over flows out (flow x L/N),
 
@@ -58,10 +58,10 @@ def _tracers(c: Compiler) -> dict[str, list[str]]:
 def states(c: Compiler) -> list[Slot]:
     """Return the states of all tracers."""
     return [
-        c.slot(f"{cell}.{tracer}@{zone}")
+        c.slot(f"{cell}.{tracer}@{place}")
         for tracer, cells in _tracers(c).items()
         for cell in cells
-        for zone in c.knowledge.cell[cell].zones
+        for place in c.places_of(cell)
     ]
 
 
@@ -69,8 +69,8 @@ def declare(c: Compiler) -> None:
     """Declare the states of all tracers; in health, before time zero, nothing is marked."""
     for tracer, cells in _tracers(c).items():
         for cell in cells:
-            for zone in c.knowledge.cell[cell].zones:
-                slot = c.tape.state(f"{cell}.{tracer}@{zone}", "fraction of healthy count", extensive=True)
+            for place in c.places_of(cell):
+                slot = c.tape.state(f"{cell}.{tracer}@{place}", "fraction of healthy count", extensive=True)
                 c.rest_values[slot] = 0.0
 
 
@@ -80,18 +80,18 @@ def write(c: Compiler) -> None:
     one, least = t.number(1.0), t.number(_LEAST)
     for tracer, cells in _tracers(c).items():
         for cell in cells:
-            for zone in c.knowledge.cell[cell].zones:
-                mark, count = c.slot(f"{cell}.{tracer}@{zone}"), c.slot(f"{cell}.count@{zone}")
-                share = t.op(Law.RATIO, [mark, count], [one, least], name=f"share.{cell}.{tracer}@{zone}")
-                made = c.made.get((cell, zone), [])
+            for place in c.places_of(cell):
+                mark, count = c.slot(f"{cell}.{tracer}@{place}"), c.slot(f"{cell}.count@{place}")
+                share = t.op(Law.RATIO, [mark, count], [one, least], name=f"share.{cell}.{tracer}@{place}")
+                made = c.made.get((cell, place), [])
                 if made:
                     slots = [slot for slot, _ in made]
                     numbers = [t.number(number) for _, number in made]
                     added = t.op(Law.LINEAR, slots, [t.number(0.0), *numbers])
                     t.flux(mark, t.op(Law.PRODUCT, [added, share], []), 1.0)
-                t.flux(mark, t.op(Law.PRODUCT, [c.slot(f"death.{cell}@{zone}"), mark], []), -1.0)
-        for (cell, zone), (other, at), flow, ratio in c.flows:
+                t.flux(mark, t.op(Law.PRODUCT, [c.slot(f"death.{cell}@{place}"), mark], []), -1.0)
+        for (cell, place), (other, there), flow, ratio in c.flows:
             if cell in cells and other in cells:
-                marked = t.op(Law.PRODUCT, [flow, c.slot(f"share.{cell}.{tracer}@{zone}")], [])
-                t.flux(c.slot(f"{cell}.{tracer}@{zone}"), marked, -1.0)
-                t.flux(c.slot(f"{other}.{tracer}@{at}"), marked, ratio)
+                marked = t.op(Law.PRODUCT, [flow, c.slot(f"share.{cell}.{tracer}@{place}")], [])
+                t.flux(c.slot(f"{cell}.{tracer}@{place}"), marked, -1.0)
+                t.flux(c.slot(f"{other}.{tracer}@{there}"), marked, ratio)

@@ -38,15 +38,16 @@ _KINDS = {
 
 
 def state_in_words(name: str) -> str:
-    """Return a state or slot as people say it: ``signal.HGF@2`` is signal HGF, zone 2."""
-    bare, _, zone = name.partition("@")
+    """Return a state or slot as people say it: ``signal.HGF@2`` is signal HGF, zone 2; of two lobes ``@A2``."""
+    bare, _, where = name.partition("@")
     kind, _, rest = bare.partition(".")
     parts = rest.split(".")
     try:
         words = _KINDS[kind].format(*parts) if kind in _KINDS else bare
     except IndexError:  # a name of fewer parts than usual is shown as it stands
         words = bare
-    return f"{words}, zone {zone}" if zone else words
+    lobe, zone = "".join(filter(str.isalpha, where)), "".join(filter(str.isdigit, where))
+    return words + (f", zone {zone}" if zone else "") + (f", lobe {lobe}" if lobe else "")
 
 
 def largest_term(model: CompiledModel, values: Floats, state: int) -> str:

@@ -12,6 +12,8 @@ from hepatalk.model.schedule import Change
 __all__ = ["apply_change", "killed", "marked", "relabelled"]
 
 Floats = npt.NDArray[np.float64]
+#: What a change calls the liver with all its lobes.
+WHOLE = "liver"
 
 
 def relabelled(model: CompiledModel, y: Floats) -> Floats:
@@ -30,13 +32,13 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
     Raises
     ------
     EngineError
-        For a state that the model does not have.
+        For a state or a lobe that the model does not have.
     ModelError
         For a parameter that it does not have.
     """
     match change.action:
         case "scale_extensive":
-            return np.where(m.extensive, y * change.value, y)
+            return np.where(m.extensive & _within(m, change.target), y * change.value, y)
         case "scale_state":
             out = y.copy()
             chosen = [
@@ -65,6 +67,15 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
     return y
 
 
+def _within(m: CompiledModel, target: str) -> npt.NDArray[np.bool_]:
+    """Return which states, (n_states,), lie in a lobe, or in the liver as a whole."""
+    if target not in (WHOLE, "", *m.lobes):
+        allowed = ", ".join((WHOLE, *filter(None, m.lobes)))
+        raise EngineError(f"unknown part of the liver {target!r}; allowed: {allowed}; correct the schedule")
+    lobe = "" if target == WHOLE else target
+    return np.array([name.partition("@")[2].startswith(lobe) for name in m.state_names])
+
+
 def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Floats:
     """Return the state, (n_states,), after a share of the cells of a type has died.
 
@@ -81,15 +92,15 @@ def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Float
     if cell not in cells:
         raise EngineError(f"unknown cell {cell!r}; allowed: {', '.join(cells)}; correct the schedule")
     out = y.copy()
-    for z in range(1, m.zones + 1):
-        here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{cell}.") and n.endswith(f"@{z}")]
-        if not here or zone not in ("", str(z)):
+    for place in m.places:
+        here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{cell}.") and n.endswith(f"@{place}")]
+        if not here or zone not in ("", str(place.zone), str(place)):
             continue
         out[here] *= change.value
         if change.into:
-            amount = m.slot_index.get(f"{cell}.mass@{z}", m.slot_index[f"{cell}.count@{z}"])
+            amount = m.slot_index.get(f"{cell}.mass@{place}", m.slot_index[f"{cell}.count@{place}"])
             volume = params[m.position(f"{cell.lower()}_volume_share")] * (y[amount] - out[amount])
-            out[m.slot_index[f"{change.into}@{z}"]] += volume
+            out[m.slot_index[f"{change.into}@{place}"]] += volume
     return out
 
 
@@ -104,7 +115,9 @@ def marked(m: CompiledModel, y: Floats, change: Change) -> Floats:
     out = y.copy()
     index = {name: i for i, name in enumerate(m.state_names)}
     labels = [name for name in index if name.split("@")[0].endswith(".label")]
-    chosen = [name for name in labels if change.target in (name, name.split("@")[0])]
+    label, _, zone = change.target.partition("@")
+    wanted = {f"@{p}" for p in m.places if zone in ("", str(p.zone), str(p))}
+    chosen = [name for name in labels if name.split("@")[0] == label and name.removeprefix(label) in wanted]
     if not chosen:
         near = ", ".join(nearest(change.target, labels))
         raise EngineError(f"unknown label {change.target!r}; nearest: {near}; correct the schedule")

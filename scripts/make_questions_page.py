@@ -5,19 +5,18 @@ The questions stand in `questions.yaml` beside this script.
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
+from questions_told import TELL, VOLUME_DAYS, Floats, Outcome, on_each_other, rounded, share, tell_series
 
 from hepatalk.experiments.bench import Bench
-from hepatalk.experiments.experiment import catalogue_names, load_experiment
+from hepatalk.experiments.experiment import catalogue_names
 from hepatalk.experiments.observations import ObservationRecord, load_observations
 from hepatalk.experiments.run import Run, perform
 from hepatalk.experiments.scorecard import RowScore, fitted_rows, score
@@ -29,17 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Floats = npt.NDArray[np.float64]
-
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
 PAGE, FIGURES = DOCS / "questions.md", DOCS / "questions"
-#: Less than this is no change: the line that both scoreboards draw for directions and for equality.
-SAME = 0.05
-#: A difference of volume smaller than this, in healthy volumes, is none.
-SAME_VOLUME = 0.01
 LONG_DAYS, WAVE_H = 60.0, 120.0
-VOLUME_DAYS = (7, 14, 28)
+#: What fits beside each other in a legend; a line's sample counts as eight letters.
+LEGEND_LETTERS = 140
+#: Dashes of lines that may lie on each other: each leaves room for those before it.
+DASHES = ((4.0, 2.0), (2.0, 3.0), (1.0, 3.0))
 HEAD = """# What everyone asks first
 
 Virtual experiments that nearly every reader wants to see, with what comes out, agreeing or not. Made by
@@ -48,8 +44,7 @@ worded by the script from runs of the best fit (model `{hash}`); a difference un
 the share of hepatocytes in S phase that have not divided since time zero, at its highest; volume is a fraction of the
 healthy volume. A knock-out takes effect a week before the operation. The observations are those of the
 [scoreboard](score.md), with what it says of each: *fitted* ones were seen by the calibration and prove nothing, the
-others were not; those marked *recalled* are from memory.
-"""
+others were not; those marked *recalled* are from memory."""
 
 
 @dataclass(frozen=True)
@@ -80,179 +75,8 @@ class Question:
     observations: tuple[str, ...]
     columns: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one animal.
-
-    Attributes
-    ----------
-    label : str
-    wave, peak_h : float
-        Height of the first wave as a fraction of hepatocytes, and when it is highest (h).
-    died_h : float or None
-    time_h : (n,) float array
-    curves : dict of str to (n,) float arrays
-        Readouts by name, NaN from death on.
-    units : dict of str to str
-    hash : str
-        Of the model.
-    """
-
-    label: str
-    wave: float
-    peak_h: float
-    died_h: float | None
-    time_h: Floats
-    curves: dict[str, Floats]
-    units: dict[str, str]
-    hash: str
-
-    def at(self, readout: str, hours: float) -> float:
-        """Return a readout at a time; NaN for a dead animal, or after the end."""
-        if hours > self.time_h[-1]:
-            return float("nan")
-        return float(np.interp(hours, self.time_h, self.curves[readout]))
-
-    def reduced(self, readout: str, how: str) -> float:
-        """Return a readout as a column asks for it: 'max', 'min', 'at 14 d', 'at 48 h'."""
-        if match := re.fullmatch(r"at (\d+) ([hd])", how):
-            return self.at(readout, float(match[1]) * (24.0 if match[2] == "d" else 1.0))
-        return float({"max": np.nanmax, "min": np.nanmin}[how](self.curves[readout]))
-
-
-# ------------------------------------------------------------------------------------------------------------- words
-
-
-def moved(value: float, control: float) -> str:
-    """Say how an amount differs from its control: 'falls by 54%', 'rises 2.3-fold', 'stays within 5% (+2%)'."""
-    if not control > 0.0:
-        return f"is {value:.2g} where the control has none"
-    change = value / control - 1.0
-    if abs(change) < SAME:
-        return f"stays within {SAME:.0%} ({change:+.0%})"
-    if change >= 1.0:
-        return f"rises {value / control:.2g}-fold"
-    return f"falls by {-change:.0%}" if change < 0.0 else f"rises by {change:.0%}"
-
-
-def later(hours: float) -> str:
-    """Say a shift of time: '6 h later', 'at the same hour'."""
-    if abs(hours) < 1.0:
-        return "at the same hour"
-    return f"{abs(hours):.0f} h {'later' if hours > 0.0 else 'earlier'}"
-
-
-def lower(value: float, control: float) -> str:
-    """Say a difference of volumes in parts of the healthy volume; NaN is a dead animal."""
-    if np.isnan(value):
-        return "not reached: the animal is dead"
-    difference = value - control
-    if np.isnan(control) or abs(difference) < SAME_VOLUME:
-        return f"{value:.2f}, the same within {SAME_VOLUME}" if not np.isnan(control) else f"{value:.2f}"
-    return f"{value:.2f}, {abs(difference):.2f} {'higher' if difference > 0.0 else 'lower'}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Join parts with semicolons, and 'and' before the last."""
-    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])}; and {parts[-1]}"
-
-
-def tell_waves(outcomes: Sequence[Outcome]) -> str:
-    """Compare first waves and volumes with the control."""
-    control, *others = outcomes
-    parts = [
-        f"**{o.label}** the wave {moved(o.wave, control.wave)} and peaks {later(o.peak_h - control.peak_h)}; "
-        f"volume at 14 d is {lower(o.at('liver_volume', 336.0), control.at('liver_volume', 336.0))}"
-        for o in others
-    ]
-    dead = [f"{o.label} dies after {duration(round(o.died_h))}" for o in outcomes if o.died_h is not None]
-    deaths = f" Of these {len(outcomes)} animals, {listed(dead)}." if dead else ""
-    return (
-        f"Against *{control.label}* (first wave {control.wave:.1%} of hepatocytes at {control.peak_h:.0f} h): "
-        f"{listed(parts)}.{deaths}"
-    )
-
-
-def tell_division(outcomes: Sequence[Outcome]) -> str:
-    """Split the regained hepatocyte mass into cell number and cell size: mass is number times mean volume."""
-    parts = []
-    for o in outcomes:
-        mass, number = (
-            np.log(o.at(name, 336.0) / o.at(name, 0.0)) for name in ("hepatocyte_mass", "hepatocyte_count")
-        )
-        parts.append(f"{number / mass:.0%} with *{o.label}*")
-    return (
-        "Of the hepatocyte mass regained in 14 d (on a logarithmic scale, where number and size add up), new cells "
-        f"are {' and '.join(parts)}; the rest is growth of cells."
-    )
-
-
-def tell_series(outcomes: Sequence[Outcome], edge: tuple[int, int] | None) -> str:
-    """Say where the wave begins and is highest, and where animals die."""
-    highest = max(outcomes, key=lambda o: o.wave)
-    first = next(o for o in outcomes if o.wave >= 0.1 * highest.wave)
-    rises = all(a.wave <= b.wave for a, b in zip(outcomes, outcomes[1:], strict=False))
-    shape = "grows with every step of the series" if rises else f"is highest at {highest.label} and falls beyond"
-    dead = [f"{o.label} dies after {duration(round(o.died_h))}" for o in outcomes if o.died_h is not None]
-    said = f"Of the series, {listed(dead)}." if dead else "No animal of the series dies."
-    if edge is not None:
-        said += f" To one per cent of the liver, the loss of {edge[0]}% is survived for 28 d and that of {edge[1]}% kills."
-    return (
-        f"The first wave {shape} ({highest.wave:.1%} of hepatocytes at {highest.peak_h:.0f} h); the smallest loss with "
-        f"a tenth of that is {first.label}. {said}"
-    )
-
-
-def tell_descent(outcomes: Sequence[Outcome]) -> str:
-    """Say what share of hepatocytes came from biliary cells, with division against without."""
-    parts = []
-    for free, blocked in zip(outcomes[::2], outcomes[1::2], strict=True):
-        a, b = (float(np.nanmax(o.curves["hepatocytes_from_bec"])) for o in (free, blocked))
-        parts.append(f"**{free.label}**: {a:.1%} at most with division and {b:.1%} without, which {moved(b, a)}")
-    dead = [f"{o.label} dies after {duration(round(o.died_h))}" for o in outcomes if o.died_h is not None]
-    return f"Hepatocytes that descend from biliary cells: {listed(parts)}.{' ' + listed(dead) + '.' if dead else ''}"
-
-
-def tell_overshoot(outcomes: Sequence[Outcome]) -> str:
-    """Say how high volume goes and where it is at the end."""
-    parts = []
-    for o in outcomes:
-        volume = o.curves["liver_volume"]
-        top, end = float(np.nanmax(volume)), float(volume[-1])
-        over = "above health by more than 5%" if top > 1.0 + SAME else "never more than 5% above health"
-        parts.append(f"**{o.label}** {over} (highest {top:.2f}), at {end:.2f} after {o.time_h[-1] / 24:.0f} d")
-    return f"Volume is, with {listed(parts)}."
-
-
-def tell_ends(outcomes: Sequence[Outcome]) -> str:
-    """Say where volume ends and when 95% of health is reached, and whether species differ at all."""
-    parts = []
-    for o in outcomes:
-        volume = o.curves["liver_volume"]
-        reached = np.flatnonzero(volume >= 1.0 - SAME)
-        when = f"95% of health is reached after {duration(float(o.time_h[reached[0]]))}" if len(reached) else "95% of health is never reached"
-        end = volume[-1]
-        parts.append(f"**{o.label}** {'dead' if np.isnan(end) else f'{end:.3f}'} ({when})")
-    rat, *rest = outcomes
-    equal = [
-        o.label
-        for o in rest
-        if o.time_h.shape == rat.time_h.shape
-        and np.allclose(o.curves["liver_volume"], rat.curves["liver_volume"], rtol=1e-6, atol=1e-9, equal_nan=True)
-    ]
-    same = f" The curves of {' and '.join(equal)} are the rat's: no number of theirs differs." if equal else ""
-    return f"Volume after {outcomes[0].time_h[-1] / 24:.0f} d: {listed(parts)}.{same}"
-
-
-TELL: dict[str, Callable[[Sequence[Outcome]], str]] = {
-    "waves": tell_waves,
-    "division": tell_division,
-    "descent": tell_descent,
-    "overshoot": tell_overshoot,
-    "ends": tell_ends,
-}
+    wave: str = "s_phase.HEP"
+    volume: str = "liver_volume"
 
 
 # -------------------------------------------------------------------------------------------------------------- runs
@@ -262,10 +86,14 @@ def questions() -> tuple[Question, ...]:
     """Return the questions of the file."""
     found = []
     for record in yaml.safe_load((HERE / "questions.yaml").read_text(encoding="utf-8")):
-        cases = tuple(Case(**{k: tuple(v) if isinstance(v, list) else v for k, v in c.items()}) for c in record["cases"])
-        rest = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k != "cases"}
-        found.append(Question(cases=cases, **rest))
+        cases = tuple(Case(**_fields(case)) for case in record.pop("cases"))
+        found.append(Question(cases=cases, **_fields(record)))
     return tuple(found)
+
+
+def _fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with its lists as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
 
 
 def posable(question: Question) -> bool:
@@ -273,19 +101,21 @@ def posable(question: Question) -> bool:
     return set(question.needs) <= set(catalogue_names())
 
 
-def outcome(label: str, done: Run) -> Outcome:
-    """Return what became of an animal."""
+def outcome(label: str, done: Run, wave: str, volume: str) -> Outcome:
+    """Return what became of an animal; a wave that the engine does not count is the highest point of its curve."""
     result, died = done.result, done.course.died_at_h
     time_h = np.asarray(result.time_h)
     alive = np.ones(time_h.shape, dtype=bool) if died is None else time_h <= died
     summary = result.summary()
+    curves = {name: np.where(alive, item.values, np.nan) for name, item in result.readouts.items()}
     return Outcome(
         label,
-        summary["s_phase.HEP.first_peak"],
-        summary["s_phase.HEP.first_peak_h"],
+        summary.get(f"{wave}.first_peak", summary[f"{wave}.max"]),
+        summary.get(f"{wave}.first_peak_h", summary[f"{wave}.t_max_h"]),
+        curves[volume],
         died,
         time_h,
-        {name: np.where(alive, item.values, np.nan) for name, item in result.readouts.items()},
+        curves,
         {name: result.unit(name) for name in result.readouts},
         result.provenance.model_hash,
     )
@@ -305,6 +135,8 @@ def asked(question: Question, knowledge: Knowledge, bench: Bench) -> list[Outcom
                 knowledge=knowledge,
                 bench=bench,
             ),
+            question.wave,
+            question.volume,
         )
         for case in question.cases
     ]
@@ -326,14 +158,6 @@ def edge_of(outcomes: Sequence[Outcome], lives: Callable[[int], bool]) -> tuple[
 # ----------------------------------------------------------------------------------------------------------- figures
 
 
-def panels_of(question: Question) -> tuple[str, ...]:
-    """Return the readouts drawn; 'shared' stands for the first two that all experiments of a question read."""
-    if question.panels != ("shared",):
-        return question.panels
-    read = [load_experiment(case.experiment).readouts for case in question.cases]
-    return tuple(name for name in read[0] if name != "survived" and all(name in r for r in read))[:2]
-
-
 def colours(question: Question) -> list[str]:
     """Return the colour of each line."""
     tints = iter(shades(MODEL, sum(c.colour == "dose" for c in question.cases) + 1)[1:])
@@ -343,14 +167,14 @@ def colours(question: Question) -> list[str]:
 
 def drawn(question: Question, outcomes: Sequence[Outcome], caption: str) -> Figure:
     """Return the figure of a question: one panel for each readout, one line for each animal, a cross at death."""
-    names = panels_of(question)
-    per_row = 4 if len(question.cases) > 5 else 3
-    columns = 6 if len(question.cases) > 6 else per_row
+    names = question.panels
+    letters = sum(len(case.label) + 8 for case in question.cases)
+    columns = len(question.cases) if letters <= LEGEND_LETTERS else 3
     legend = 0.2 * -(-len(question.cases) // columns)
     with styled():
-        figure, below = framed(question.title, caption, 3.15 + legend)
+        figure, below = framed(question.title, caption, 3.3 + legend)
         wide = [1.25, *([1.0] * (len(names) - 1))] if len(names) > 1 else [1.0]
-        grid = placed(figure, below, 1, len(names), top=0.72 + legend, left=0.72, wspace=0.36, width_ratios=wide)
+        grid = placed(figure, below, 1, len(names), top=0.72 + legend, left=0.78, wspace=0.42, width_ratios=wide)
         for axes, name in zip(grid, names, strict=True):
             if name == "waves":
                 dose_panel(axes, outcomes, colours(question))
@@ -358,16 +182,25 @@ def drawn(question: Question, outcomes: Sequence[Outcome], caption: str) -> Figu
                 panel(axes, name, question, outcomes)
         handles, labels = grid[0].get_legend_handles_labels()
         top = 1.0 - 0.34 / figure.get_figheight()
-        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.01, top), ncols=columns, fontsize=8.5)
+        figure.legend(
+            handles, labels, loc="upper left", bbox_to_anchor=(0.01, top), ncols=columns, fontsize=8.5, handlelength=2.6
+        )
     return figure
 
 
 LABELS = {
     "liver_volume": "liver volume\n(fraction of healthy)",
-    "s_phase.HEP": "hepatocytes in S phase (%)",
-    "hepatocyte_volume": "mean hepatocyte volume (× healthy)",
-    "hepatocyte_count": "hepatocytes (fraction of healthy)",
-    "hepatocytes_from_bec": "hepatocytes from biliary cells (%)",
+    "liver_volume.B": "volume of the lobe that stays\n(fraction of healthy)",
+    "s_phase.HEP": "hepatocytes in S phase\n(%)",
+    "s_phase.HEP.B": "hepatocytes in S phase\nin that lobe (%)",
+    "shear.B": "sinusoidal shear in that lobe\n(× healthy)",
+    "hepatocyte_volume": "mean volume of a hepatocyte\n(× healthy)",
+    "hepatocyte_count": "number of hepatocytes\n(fraction of healthy)",
+    "hepatocytes_from_bec": "hepatocytes from\nbiliary cells (%)",
+    "node.HEP.STAT3": "STAT3 in hepatocytes\n(activity, 0 to 1)",
+    "node.HEP.SMAD": "SMAD in hepatocytes\n(activity, 0 to 1)",
+    "signal.TGFB1": "TGF-β1 (× healthy)",
+    "signal.WNT": "WNT (× healthy)",
 }
 
 
@@ -376,24 +209,25 @@ def panel(axes: Axes, name: str, question: Question, outcomes: Sequence[Outcome]
     early = name.startswith(("s_phase", "signal", "node"))
     percent = name.startswith("s_phase") or name == "hepatocytes_from_bec"
     end_h = min(question.days * 24.0, (168.0 if name.startswith("signal") else WAVE_H) if early else np.inf)
+    dashes = iter(DASHES)
     for o, case, colour in zip(outcomes, question.cases, colours(question), strict=True):
         until = o.time_h <= end_h
         x = place_of(o.time_h[until], early, question.days)
         y = o.curves[name][until] * (100.0 if percent else 1.0)
-        axes.plot(x, y, color=colour, dashes=(5, 1.5) if case.dashed else (None, None), label=case.label)
+        axes.plot(x, y, color=colour, dashes=next(dashes) if case.dashed else (None, None), label=case.label)
         last = np.flatnonzero(~np.isnan(y))
         if o.died_h is not None and o.died_h <= end_h and len(last):
             axes.plot(x[last[-1]], y[last[-1]], marker="X", markersize=7, color=colour, markeredgecolor="white")
     unit = outcomes[0].units[name]
-    if not early and unit.startswith(("x", "fraction of h")) or name.startswith("signal"):
+    if (not early and unit.startswith(("x", "fraction of h"))) or name.startswith("signal"):
         axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel(LABELS.get(name, f"{name.removeprefix('signal.')} ({unit.replace('x ', '× ')})"), fontsize=8.8)
+    axes.set_ylabel(LABELS.get(name, f"{name}\n({unit.replace('x ', '× ')})"), fontsize=8.8)
     if early:
         hour_axis(axes, end_h, "time")
-        axes.set_xticks(np.arange(0.0, end_h + 1.0, 24.0))
+        axes.set_xticks(np.arange(0.0, end_h + 1.0, 24.0 if end_h <= WAVE_H else 48.0))
     elif question.days > LONG_DAYS:
-        root_axis(axes, question.days * 24.0, "time", 0.1 if len(panels_of(question)) > 1 else 0.06)
+        root_axis(axes, question.days * 24.0, "time", 0.16 if len(question.panels) > 1 else 0.06)
     else:
         day_axis(axes, end_h, "time")
 
@@ -410,10 +244,12 @@ def dose_panel(axes: Axes, outcomes: Sequence[Outcome], tints: Sequence[str]) ->
     removed = [float(o.label.rstrip("%")) for o in outcomes]
     axes.plot(removed, [100.0 * o.wave for o in outcomes], color=MUTED, linewidth=1.0, zorder=1)
     for x, o, tint in zip(removed, outcomes, tints, strict=True):
-        axes.scatter(x, 100.0 * o.wave, marker="o" if o.died_h is None else "X", s=46, color=tint, edgecolor=INK, lw=0.5)
+        axes.scatter(
+            x, 100.0 * o.wave, marker="o" if o.died_h is None else "X", s=46, color=tint, edgecolor=INK, lw=0.5
+        )
     axes.set(xlabel="removed (% of the liver)", xlim=(0.0, 100.0), xticks=range(0, 101, 20))
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel("first wave (% of hepatocytes)", fontsize=8.8)
+    axes.set_ylabel("first wave\n(% of hepatocytes)", fontsize=8.8)
 
 
 # -------------------------------------------------------------------------------------------------------------- page
@@ -421,7 +257,7 @@ def dose_panel(axes: Axes, outcomes: Sequence[Outcome], tints: Sequence[str]) ->
 
 def number(value: float) -> str:
     """Return a number for a table; a dead animal has none."""
-    return "–" if np.isnan(value) else f"{value:.3g}"
+    return "–" if np.isnan(value) else rounded(value, 3)
 
 
 def cell(text: str) -> str:
@@ -435,7 +271,7 @@ def table(question: Question, outcomes: Sequence[Outcome]) -> list[str]:
     head = ["", "first wave", "at", *(f"volume at {d} d" for d in VOLUME_DAYS), *(f"`{m}`" for m in more), "survival"]
     out = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for o in outcomes:
-        cells = [o.label, f"{o.wave:.2%}", f"{o.peak_h:.0f} h", *(number(o.at("liver_volume", 24.0 * d)) for d in VOLUME_DAYS)]
+        cells = [o.label, share(o.wave), f"{o.peak_h:.0f} h", *(number(o.volume_at(d)) for d in VOLUME_DAYS)]
         cells += [number(o.reduced(name, how)) for name, how in question.columns.items()]
         cells.append("alive" if o.died_h is None else f"dies after {duration(round(o.died_h))}")
         out.append(f"| {' | '.join(cells)} |")
@@ -452,22 +288,34 @@ def statements(question: Question, claims: dict[str, str]) -> list[str]:
     return [f"- [{row}]({page_of(row)}): {claims[row]}" for row in question.rows]
 
 
-def literature(
-    question: Question, records: dict[str, ObservationRecord], scores: dict[str, RowScore]
-) -> list[str]:
+def literature(question: Question, records: dict[str, ObservationRecord], scores: dict[str, RowScore]) -> list[str]:
     """Return what was observed, what it was used for, and how the model scores on it."""
     out = ["| row | what was observed | in | used | the model |", "| --- | --- | --- | --- | --- |"]
     for name in question.observations:
         r, s = records[name], scores[name]
         used = "*fitted*" if name in fitted_rows() else {"recalled": "*recalled*"}.get(r.use, "not fitted")
-        seen = f"{r.observable}: {r.value}{'' if r.unit in (None, 'direction', 'outcome', 'qualitative') else f' {r.unit}'}"
+        unit = "" if r.unit in (None, "1", "direction", "outcome", "qualitative") else f" {r.unit}"
+        seen = f"{r.observable}: {r.value}{unit}"
         where = ", ".join(t for t in (r.species, r.perturbation, r.time) if t)
         said = "not scored" if s.status == "not_scored" else s.status
         out.append(f"| {name} | {cell(seen)} | {cell(where)} | {used} | {said}: {cell(s.reason)} |")
     return out
 
 
-def section(question: Question, outcomes: Sequence[Outcome], sentences: Iterable[str], rest: Sequence[str]) -> list[str]:
+def tally(question: Question, scores: Mapping[str, RowScore]) -> str:
+    """Count what became of the observations of a question."""
+    here = [scores[name] for name in question.observations]
+    met, missed = (sum(s.status == status for s in here) for status in ("pass", "fail"))
+    fitted = sum(s.fitted for s in here)
+    return (
+        f"Of {len(here)} observations that bear on it the model meets {met} and misses {missed}; "
+        f"{len(here) - met - missed} cannot be scored. {fitted or 'None'} {'was' if fitted == 1 else 'were'} fitted."
+    )
+
+
+def section(
+    question: Question, outcomes: Sequence[Outcome], sentences: Iterable[str], rest: Sequence[str]
+) -> list[str]:
     """Return the section of one question."""
     return [
         f"\n## {question.title}\n",
@@ -511,13 +359,15 @@ def main() -> int:
             continue
         outcomes = asked(question, knowledge, bench)
         model = model or outcomes[0].hash
+        same = on_each_other(outcomes)
         caption = f"Model runs, best fit{'' if question.id == 'end' else ', rat'}. Dotted: health."
+        caption += f" On the line of {outcomes[0].label}: {', '.join(same)}." if same else ""
         caption += " ✕: the animal dies." if any(o.died_h is not None for o in outcomes) else ""
         data = encoded(drawn(question, outcomes, caption), "png")
         (FIGURES / f"{question.id}.png").write_bytes(data)
         size += len(data)
         rest = ["The statements that bear on it:", "", *statements(question, claims), ""]
-        rest += [*literature(question, records, scores)] if question.observations else []
+        rest += [tally(question, scores), "", *literature(question, records, scores)]
         parts += section(question, outcomes, told(question, outcomes, lives), rest)
     PAGE.write_text("\n".join([HEAD.format(hash=model[:12]), *parts]) + "\n", encoding="utf-8")
     sys.stdout.write(f"docs/{PAGE.name}: {len(posed)} of {len(wanted)} questions; figures {size / 1024:.0f} kB\n")

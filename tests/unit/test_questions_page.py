@@ -13,7 +13,6 @@ import pytest
 from hepatalk.experiments.experiment import catalogue_names, load_experiment, overridden, with_items
 from hepatalk.experiments.observations import load_observations
 from hepatalk.knowledge import load
-from hepatalk.plots.palette import CELL_COLOURS
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +101,7 @@ def test_all_that_a_question_names_exists(told: ModuleType, script: ModuleType) 
     rows = {i.id for i in knowledge.interactions}
     observed = {r.id for r in load_observations()}
     symbols = {g.rat for g in knowledge.genes}
-    colours = {"ink", "dose", *CELL_COLOURS}
+    colours = {"dose", *script.NAMED}
     wanted = script.questions()
     assert len({q.id for q in wanted}) == len(wanted) == 12
     for question in wanted:

@@ -212,7 +212,11 @@ def tell_ends(outcomes: Sequence[Outcome]) -> str:
         end = o.volume[-1]
         parts.append(f"**{o.label}** {'dead' if np.isnan(end) else f'{end:.2f}'} ({when})")
     same = on_each_other(outcomes)
-    equal = f" The curves of {' and '.join(same)} lie on the rat's: nothing that moves volume differs." if same else ""
+    equal = (
+        f" The curves of {' and '.join(same)} lie on that of {outcomes[0].label}: nothing that moves volume differs."
+        if same
+        else ""
+    )
     return f"Volume after {outcomes[0].time_h[-1] / 24:.0f} d: {listed(parts)}.{equal}"
 
 

@@ -268,8 +268,9 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
 
 
 def _refuse_to_bisect(name: str, out: Path | None, members: int) -> None:
-    if name != "phx" or out is not None or members != 1:
-        what = f"the experiment {shown(name)}" if name != "phx" else "--out" if out is not None else "--members"
+    refused = {f"the experiment {shown(name)}": name != "phx", "--members": members != 1, "--out": out is not None}
+    what = " and ".join(word for word, given in refused.items() if given)
+    if what:
         raise ExperimentError(
             f"--bisect with {what}; allowed: 'hepatalk run phx --bisect', with --json if wanted; leave it out"
         )

@@ -40,9 +40,9 @@ HEAD = """# What everyone asks first
 
 Virtual experiments that nearly every reader wants to see, with what comes out, agreeing or not. Made by
 `python scripts/make_questions_page.py` from `scripts/questions.yaml`; do not edit. Every number and every comparison is
-worded by the script from runs of the best fit (model of the rat: `{hash}`); a difference under 5% is called none. The first wave is
-the share of hepatocytes in S phase that have not divided since time zero, at its highest; volume is a fraction of the
-healthy volume. A knock-out takes effect a week before the operation. The observations are those of the
+worded by the script from runs of the best fit (model of the rat: `{hash}`); a difference under 5% is called none. The
+first wave is the share of hepatocytes in S phase that have not divided since time zero, at its highest; volume is a
+fraction of the healthy volume. A knock-out takes effect a week before the operation. The observations are those of the
 [scoreboard](score.md), with what it says of each: *fitted* ones were seen by the calibration and prove nothing, the
 others were not; those marked *recalled* are from memory. The calibration has also seen the mean volumes of 28 rats
 after 70% resection: that course is a fit, too."""

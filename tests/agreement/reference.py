@@ -848,6 +848,15 @@ class Reference:
     def _leaving(self, m: Moment, j: Journey) -> dict[Compartment, float]:
         return {c: j.rate * m[state_name(j.cell, c, j.zone)] for c in self._can_convert(j.cell, j.origin)}
 
+    @staticmethod
+    def _conversion(j: Journey) -> Any:
+        """Return the process behind a journey from type to type."""
+        return next(
+            p
+            for p in j.cell.processes
+            if (p.kind, getattr(p, "becomes", ""), getattr(p, "to", "")) == ("conversion", j.other.id, j.to)
+        )
+
     def _travel(self, m: Moment, d: dict[str, float], j: Journey) -> None:
         """Take cells away at one end and let them arrive at the other, with their mass."""
         leaving = self._leaving(m, j)
@@ -887,6 +896,15 @@ class Reference:
                     d[f"{name}.{label}@{z}"] = added * part(name, z) - death * m[f"{name}.{label}@{z}"]
             for j in journeys:
                 if j.cell.id in bearers and j.other.id in bearers:
-                    flow = sum(self._leaving(m, j).values()) * part(j.cell.id, j.zone)
-                    d[f"{j.cell.id}.{label}@{j.zone}"] -= flow
-                    d[f"{j.other.id}.{label}@{j.at}"] += j.fold * flow
+                    flow = sum(self._leaving(m, j).values())
+                    mine, theirs = part(j.cell.id, j.zone), part(j.other.id, j.at)
+                    d[f"{j.cell.id}.{label}@{j.zone}"] -= flow * mine
+                    if label != "label" and j.cell.id != j.other.id:
+                        # Labels of origin tell of what goes beyond the healthy exchange.
+                        share = self.healthy_cells[j.cell.id].share
+                        able = sum(share[c] for c in self._can_convert(j.cell, j.origin))
+                        alone = self._base(self._healthy, j.cell, self._conversion(j), j.zone)
+                        usual = alone * able * self.zone_share(j.cell.id, j.zone)
+                        excess = max(flow / max(usual, FLOOR_LABELLED) - 1.0, 0.0)
+                        mine = (mine * excess**3 + theirs) / (excess**3 + 1.0)
+                    d[f"{j.other.id}.{label}@{j.at}"] += j.fold * flow * mine

@@ -71,9 +71,7 @@ def test_a_resection_after_100_h_of_sham_gives_the_same_course_100_h_later(model
     later = course(model, [resect(0.7, 100.0)], times)
     for name, curve in measure(model, phx70).items():
         shifted = measure(model, later, [name])[name][1:]
-        # The healthy turnover of 100 h carries labels of descent on, one in a hundred thousand.
-        slack = 2e-4 if tells_descent(name) else 2e-6
-        assert np.allclose(shifted, curve, rtol=2e-4, atol=slack), name
+        assert np.allclose(shifted, curve, rtol=2e-4, atol=2e-6), name
 
 
 def test_the_same_start_state_set_by_hand_gives_the_same_course(model: CompiledModel, phx70: Course) -> None:
@@ -139,7 +137,7 @@ def test_sham_stands_still_for_a_year(model: CompiledModel) -> None:
     c = course(model, [], times)
     for name, curve in measure(model, c).items():
         # Labels of descent start at 0; the turnover of a healthy year carries less than one in a hundred on.
-        whole = 1.0 if tells_descent(name) else max(abs(curve[0]), 1e-6)
+        whole = max(abs(curve[0]), 1e-6)
         assert np.all(np.abs(curve - curve[0]) <= 0.01 * whole), name
 
 

@@ -8,8 +8,11 @@ Marked cells behave as all cells of their type and place do, so the marked amoun
 flows being conversions and migrations. Cells from the blood come unmarked. No rate depends on a tracer.
 
 Two kinds are there. ``from_TYPE`` marks, at time zero, all cells of a type that takes part in conversions, and those
-that lineage tracing cannot tell from it (``counts_as``). ``label`` is the user's own: nothing bears it until a change
-marks a fraction of a cell type, as a recombinase would.
+that lineage tracing cannot tell from it (``counts_as``). It tells of conversion beyond the exchange of health, so that
+it stands still in an animal that is left alone: of the cells that arrive by a conversion, the fraction e^3/(1 + e^3)
+bears the share of the type they come from and the rest the share of the type they join, e being the excess of the flow
+over the healthy one in units of that one (a half at twofold flow, 0.999 at elevenfold). ``label`` is the user's own:
+nothing bears it until a change marks a fraction of a cell type, as a recombinase would.
 
 State names begin with the cell type (``HEP.label@1``), so that whatever removes cells of a type, by the name of its
 states, removes their labels in proportion.
@@ -91,7 +94,26 @@ def write(c: Compiler) -> None:
                     t.flux(mark, t.op(Law.PRODUCT, [added, share], []), 1.0)
                 t.flux(mark, t.op(Law.PRODUCT, [c.slot(f"death.{cell}@{place}"), mark], []), -1.0)
         for (cell, place), (other, there), flow, ratio in c.flows:
-            if cell in cells and other in cells:
-                marked = t.op(Law.PRODUCT, [flow, c.slot(f"share.{cell}.{tracer}@{place}")], [])
-                t.flux(c.slot(f"{cell}.{tracer}@{place}"), marked, -1.0)
+            if cell not in cells or other not in cells:
+                continue
+            origin, target = (c.slot(f"share.{name}.{tracer}@{at}") for name, at in ((cell, place), (other, there)))
+            marked = t.op(Law.PRODUCT, [flow, origin], [])
+            t.flux(c.slot(f"{cell}.{tracer}@{place}"), marked, -1.0)
+            if tracer == LABEL or cell == other:
                 t.flux(c.slot(f"{other}.{tracer}@{there}"), marked, ratio)
+                continue
+            beyond = _beyond_health(c, flow)
+            within = t.op(Law.NOT, [beyond], [one])
+            t.flux(c.slot(f"{other}.{tracer}@{there}"), t.op(Law.PRODUCT, [marked, beyond], []), ratio)
+            t.flux(c.slot(f"{other}.{tracer}@{there}"), t.op(Law.PRODUCT, [flow, target, within], []), ratio)
+
+
+def _beyond_health(c: Compiler, flow: Slot) -> Slot:
+    """Return the fraction of a conversion that counts as beyond the healthy exchange."""
+    t = c.tape
+    one = t.number(1.0)
+    name = f"beyond_health.{t.op_names[-flow - 1]}"
+    healthy = t.op(Law.CONSTANT, [flow], [t.param(f"rest:healthy {name}", float("nan"))])
+    fold = t.op(Law.RATIO, [flow, healthy], [one, t.number(_LEAST)])
+    excess = t.op(Law.LINEAR, [fold], [t.number(-1.0), one])
+    return t.op(Law.HILL, [excess], [one, t.number(3.0)], name=name)

@@ -905,6 +905,6 @@ class Reference:
                         able = sum(share[c] for c in self._can_convert(j.cell, j.origin))
                         alone = self._base(self._healthy, j.cell, self._conversion(j), j.zone)
                         usual = alone * able * self.zone_share(j.cell.id, j.zone)
-                        excess = max(flow / max(usual, FLOOR_LABELLED) - 1.0, 0.0)
-                        mine = (mine * excess**3 + theirs) / (excess**3 + 1.0)
+                        change = (flow / max(usual, FLOOR_LABELLED) - 1.0) ** 4
+                        mine = (mine * change + theirs) / (change + 1.0)
                     d[f"{j.other.id}.{label}@{j.at}"] += j.fold * flow * mine

@@ -9,10 +9,10 @@ flows being conversions and migrations. Cells from the blood come unmarked. No r
 
 Two kinds are there. ``from_TYPE`` marks, at time zero, all cells of a type that takes part in conversions, and those
 that lineage tracing cannot tell from it (``counts_as``). It tells of conversion beyond the exchange of health, so that
-it stands still in an animal that is left alone: of the cells that arrive by a conversion, the fraction e^3/(1 + e^3)
-bears the share of the type they come from and the rest the share of the type they join, e being the excess of the flow
-over the healthy one in units of that one (a half at twofold flow, 0.999 at elevenfold). ``label`` is the user's own:
-nothing bears it until a change marks a fraction of a cell type, as a recombinase would.
+it stands still in an animal that is left alone: of the cells that arrive by a conversion, the fraction e^4/(1 + e^4)
+bears the share of the type they come from and the rest the share of the type they join, e being the difference of the
+flow from the healthy one in units of that one (a half at twofold flow, 0.9999 at elevenfold). ``label`` is the user's
+own: nothing bears it until a change marks a fraction of a cell type, as a recombinase would.
 
 State names begin with the cell type (``HEP.label@1``), so that whatever removes cells of a type, by the name of its
 states, removes their labels in proportion.
@@ -115,5 +115,6 @@ def _beyond_health(c: Compiler, flow: Slot) -> Slot:
     name = f"beyond_health.{t.op_names[-flow - 1]}"
     healthy = t.op(Law.CONSTANT, [flow], [t.param(f"rest:healthy {name}", float("nan"))])
     fold = t.op(Law.RATIO, [flow, healthy], [one, t.number(_LEAST)])
-    excess = t.op(Law.LINEAR, [fold], [t.number(-1.0), one])
-    return t.op(Law.HILL, [excess], [one, t.number(3.0)], name=name)
+    change = t.op(Law.LINEAR, [fold], [t.number(-1.0), one])
+    squared = t.op(Law.PRODUCT, [change, change], [])
+    return t.op(Law.HILL, [squared], [one, t.number(2.0)], name=name)

@@ -172,10 +172,11 @@ def _explain_run(directory: Path, readout: str, at: str, limit: int, json: bool)
     knowledge = load()
     again = background(lambda: run_again(saved, posed, knowledge))
 
-    from hepatalk.experiments.drivers import drivers, since_peak
+    from hepatalk.experiments.drivers import Prepared, drivers, since_peak
 
-    found = drivers(again, readout, at_h, limit, knowledge=knowledge)
-    turn = since_peak(again, readout, at_h, limit, knowledge=knowledge)
+    prepared = Prepared(again)
+    found = drivers(again, readout, at_h, limit, knowledge=knowledge, prepared=prepared)
+    turn = since_peak(again, readout, at_h, limit, knowledge=knowledge, prepared=prepared)
     value, unit = again.result.at(readout, at_h), again.result.unit(readout)
     changed = again.model.hash != saved.provenance.model_hash
     if json:

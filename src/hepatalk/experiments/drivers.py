@@ -15,7 +15,7 @@ from hepatalk.experiments.run import Run
 from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.model.attribution import Push, decode, pushes
 
-__all__ = ["Driver", "Turn", "drivers", "drivers_over_time", "since_peak"]
+__all__ = ["Driver", "Prepared", "Turn", "drivers", "drivers_over_time", "since_peak"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,7 +67,13 @@ _STILL_THERE = 0.01
 
 
 def drivers(
-    run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: Knowledge | None = None
+    run: Run,
+    readout: str,
+    at_h: float,
+    limit: int = 12,
+    *,
+    knowledge: Knowledge | None = None,
+    prepared: Prepared | None = None,
 ) -> tuple[Driver, ...]:
     """Rank the statements that drive a readout at a time.
 
@@ -81,6 +87,8 @@ def drivers(
         How many to return.
     knowledge : Knowledge, optional
         Whose claims are shown; the shipped knowledge base when omitted.
+    prepared : Prepared, optional
+        For many questions about one run.
 
     Returns
     -------
@@ -94,11 +102,17 @@ def drivers(
     ExperimentError
         For a time outside the run, or a readout that no process drives.
     """
-    return _ranked(_Moments(run, readout).at(at_h), limit, knowledge)
+    return _ranked(_Moments(run, readout, prepared).at(at_h), limit, knowledge)
 
 
 def since_peak(
-    run: Run, readout: str, at_h: float, limit: int = 12, *, knowledge: Knowledge | None = None
+    run: Run,
+    readout: str,
+    at_h: float,
+    limit: int = 12,
+    *,
+    knowledge: Knowledge | None = None,
+    prepared: Prepared | None = None,
 ) -> Turn | None:
     """Rank the statements whose push on a readout changed most since it was highest: what turned it down.
 
@@ -115,6 +129,8 @@ def since_peak(
         How many to return.
     knowledge : Knowledge, optional
         Whose claims are shown; the shipped knowledge base when omitted.
+    prepared : Prepared, optional
+        For many questions about one run.
 
     Returns
     -------
@@ -126,7 +142,7 @@ def since_peak(
     UnknownNameError, ExperimentError
         As for `drivers`.
     """
-    moments = _Moments(run, readout)
+    moments = _Moments(run, readout, prepared)
     now = moments.at(at_h)
     times, values = run.result.time_h, run.result.readout(readout)
     before = np.flatnonzero(times <= at_h)
@@ -157,7 +173,9 @@ def _ranked(found: dict[str, Push], limit: int, knowledge: Knowledge | None) -> 
     return tuple(out[:limit])
 
 
-def drivers_over_time(run: Run, readout: str, times: Sequence[float]) -> dict[str, Floats]:
+def drivers_over_time(
+    run: Run, readout: str, times: Sequence[float], *, prepared: Prepared | None = None
+) -> dict[str, Floats]:
     """Return the push of each statement at several times.
 
     Parameters
@@ -166,6 +184,8 @@ def drivers_over_time(run: Run, readout: str, times: Sequence[float]) -> dict[st
     readout : str
     times : sequence of float
         In h, within the run.
+    prepared : Prepared, optional
+        For many questions about one run.
 
     Returns
     -------
@@ -178,17 +198,31 @@ def drivers_over_time(run: Run, readout: str, times: Sequence[float]) -> dict[st
         As for `drivers`.
     """
     columns: dict[str, Floats] = {}
-    moments = _Moments(run, readout)
+    moments = _Moments(run, readout, prepared)
     for k, t in enumerate(times):
         for row, push in moments.at(float(t)).items():
             columns.setdefault(row, np.zeros(len(times)))[k] = push.effect
     return dict(sorted(columns.items(), key=lambda item: -float(np.abs(item[1]).max())))
 
 
-class _Moments:
-    """Asks one run about many moments: what depends on the model alone is prepared once."""
+class Prepared:
+    """What every question about the drivers of one run needs of its model: the tape decoded, and health on it.
 
-    def __init__(self, run: Run, readout: str) -> None:
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.decoded = decode(run.model)
+        self.system = PopulationEngine().system(run.model)
+        self.rest = self.system.values(run.model.rest).copy()
+
+
+class _Moments:
+    """Asks one run about many moments of one readout."""
+
+    def __init__(self, run: Run, readout: str, prepared: Prepared | None) -> None:
         available = readouts_of(run.model)
         if readout not in available:
             raise unknown("readout", readout, available, "hepatalk list readouts")
@@ -199,9 +233,8 @@ class _Moments:
                 f"readout {readout!r} has no process that drives it; allowed: {driven[:200]}; ask for one of these"
             )
         self.run = run
-        self.decoded = decode(run.model)
-        self.system = PopulationEngine().system(run.model)
-        self.rest = self.system.values(run.model.rest).copy()
+        shared = Prepared(run) if prepared is None else prepared
+        self.decoded, self.system, self.rest = shared.decoded, shared.system, shared.rest
 
     def at(self, at_h: float) -> dict[str, Push]:
         """Return the push of every statement at a time, in h."""

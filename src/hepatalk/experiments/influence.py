@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.base import Progress
 from hepatalk.experiments.parallel import in_parallel
+from hepatalk.experiments.readouts import tells_descent
 from hepatalk.experiments.run import perform
 from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import AccountTerms
@@ -21,6 +22,8 @@ CATALOGUE = ("phx30", "phx70", "phx85", "bdl", "ccl4")
 DAYS = 14.0
 #: A row whose removal changes no readout by this share of its range or value is silent.
 SILENT = 1e-3
+#: Changes of a share of cells by descent are told relative to at least this share.
+LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,9 @@ def _one(job: tuple[str, Knowledge, dict[str, Curves], tuple[str, ...]]) -> Infl
     for experiment in experiments:
         silenced = _readouts(experiment, knowledge, (row,))
         for name, curve in full[experiment].items():
-            scale = np.maximum(np.abs(curve), 0.01 * max(float(np.abs(curve).max()), 1e-12))
+            # Shares by descent are next to nothing after a resection; a change of nothing is no influence.
+            least = LEAST_SHARE if tells_descent(name) else 0.01 * max(float(np.abs(curve).max()), 1e-12)
+            scale = np.maximum(np.abs(curve), least)
             change = float((np.abs(silenced[name] - curve) / scale).max())
             if change > best:
                 best, where, in_which = change, name, experiment

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.experiments.comparison import AnimalGroup, Study, matches_animals, rat_groups, rat_study, volume_error
-from hepatalk.experiments.drivers import Driver, Turn, drivers, drivers_over_time, since_peak
+from hepatalk.experiments.drivers import Driver, Prepared, Turn, drivers, drivers_over_time, since_peak
 from hepatalk.experiments.items import PartialHepatectomy
 from hepatalk.experiments.run import Run
 from hepatalk.knowledge.load import Knowledge, load
@@ -165,7 +165,7 @@ def view_of(run: Run, knowledge: Knowledge | None = None) -> View:
         To be handed to `figures`, `save_figures` and `write_report` when more than one of them is wanted.
     """
     facts = load() if knowledge is None else knowledge
-    error = volume_error(run.result)
+    error, prepared = volume_error(run.result), Prepared(run)
     animals = None
     if matches_animals(run.experiment):
         groups = rat_groups("liver_volume_fraction"), rat_groups("portal_flow_per_volume_ratio")
@@ -177,7 +177,7 @@ def view_of(run: Run, knowledge: Knowledge | None = None) -> View:
         error,
         _waves(run.result),
         _responses(run.result),
-        tuple(_drive(run, readout, facts) for readout in DRIVEN),
+        tuple(_drive(run, readout, facts, prepared) for readout in DRIVEN),
         _growth(run.result),
     )
 
@@ -244,10 +244,10 @@ def _moments(result: Result, readout: str) -> list[tuple[str, float]]:
     return [*moments, ("end of the run", float(time_h[-1]))]
 
 
-def _drive(run: Run, readout: str, facts: Knowledge) -> Drive:
+def _drive(run: Run, readout: str, facts: Knowledge, prepared: Prepared) -> Drive:
     """Return what drives a readout; the rows drawn are the strongest at the moments listed."""
     moments = tuple(
-        Moment(name, at_h, drivers(run, readout, at_h, len(facts.interactions), knowledge=facts))
+        Moment(name, at_h, drivers(run, readout, at_h, len(facts.interactions), knowledge=facts, prepared=prepared))
         for name, at_h in _moments(run.result, readout)
     )
     best: dict[str, Driver] = {}
@@ -260,9 +260,9 @@ def _drive(run: Run, readout: str, facts: Knowledge) -> Drive:
     shown = [d for d in ranked if d.level == 1][:MOST_DIRECT] + [d for d in ranked if d.level > 1][:MOST_UPSTREAM]
     end_h = float(run.result.time_h[-1])
     times = np.union1d([t for t in _LOOKED_AT_H if t < end_h], [m.at_h for m in moments])
-    effects = drivers_over_time(run, readout, [float(t) for t in times]) if shown else {}
+    effects = drivers_over_time(run, readout, [float(t) for t in times], prepared=prepared) if shown else {}
     rows = tuple(DriveRow(d.row, d.claim, d.level, effects[d.row]) for d in shown if d.row in effects)
     listed = tuple(Moment(m.name, m.at_h, m.drivers[:MOST_LISTED]) for m in moments)
     falls = [m.at_h for m in moments if m.name == FALL]
-    turn = since_peak(run, readout, falls[0], MOST_LISTED, knowledge=facts) if falls else None
+    turn = since_peak(run, readout, falls[0], MOST_LISTED, knowledge=facts, prepared=prepared) if falls else None
     return Drive(readout, times, rows, listed, turn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hepatalk.experiments.bench import Bench
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
-from hepatalk.experiments.readouts import measure, readouts_of, tells_descent
+from hepatalk.experiments.readouts import Readout, measure, readouts_of, tells_descent
 from hepatalk.experiments.waves import first_waves
 from hepatalk.knowledge.findings import value_faults
 from hepatalk.knowledge.load import Knowledge, load
@@ -179,11 +179,7 @@ def perform(  # noqa: PLR0913 - as for run
     )
     posed = with_items(posed, items, "added to the schedule")
     facts = load() if knowledge is None else knowledge
-    # What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
-    conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
-    overrides = {name: value for name, value in posed.set.items() if name not in conditions}
-    for name, allowed in value_faults(facts, conditions):
-        raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
+    conditions, overrides = _split_parameters(facts, posed)
     bench = Bench() if bench is None else bench
     model = bench.model(facts, posed.species, posed.hypotheses, overrides, silenced, posed.lobes)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
@@ -191,22 +187,44 @@ def perform(  # noqa: PLR0913 - as for run
     changes = (*from_start, *(c for c in asked if c.at_h >= 0.0))
     early = tuple(c for c in asked if c.at_h < 0.0)
     _check_targets(model, (*early, *changes))
-    available = [*readouts_of(model), "survived"]
+    readouts = readouts_of(model)
     for wanted in posed.readouts:
-        if wanted not in available:
-            raise unknown("readout", wanted, available, "see 'hepatalk list readouts'")
-    solver = bench.solver
-    lead_in, start = _before_zero(solver, facts, model, posed, early)
+        if wanted not in (*readouts, "survived"):
+            raise unknown("readout", wanted, [*readouts, "survived"], "see 'hepatalk list readouts'")
+    lead_in, start = _before_zero(bench.solver, facts, model, posed, early)
+    course, waves = _followed(
+        lambda times: bench.solver.run(model, changes, times, lead_in=lead_in, start=start, progress=progress),
+        model,
+        posed,
+    )
+    result = _result(
+        _name_of(experiment), posed, facts, model, readouts, course, waves, seed, engine, (*lead_in, *changes)
+    )
+    return Run(result, posed, model, course)
+
+
+def _split_parameters(facts: Knowledge, posed: Experiment) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the parameters set that are conditions of the body, and those that make another animal.
+
+    What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
+    """
+    conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
+    for name, allowed in value_faults(facts, conditions):
+        raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
+    return conditions, {name: value for name, value in posed.set.items() if name not in conditions}
+
+
+def _followed(
+    follow: Callable[[Floats], Course], model: CompiledModel, posed: Experiment
+) -> tuple[Course, dict[str, tuple[float, float]]]:
+    """Return the course at the output times, and the first waves, looked for on an hourly course whatever these are."""
     times = np.array(posed.output_times_h())
-    # Peaks are looked for on an hourly course whatever the output step is.
     fine = np.union1d(times, np.arange(0.0, min(posed.end_h, HOURLY_TO_H) + 0.5))
     fine = fine[fine <= posed.end_h]
-    course = solver.run(model, changes, fine, lead_in=lead_in, start=start, progress=progress)
-    waves = first_waves(model, course)
+    course = follow(fine)
     keep = np.searchsorted(fine, times)
-    course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
-    name = _name_of(experiment)
-    return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
+    kept = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
+    return kept, first_waves(model, course)
 
 
 def _before_zero(
@@ -306,15 +324,14 @@ def _result(
     posed: Experiment,
     facts: Knowledge,
     model: CompiledModel,
+    records: Mapping[str, Readout],
     course: Course,
     waves: Mapping[str, tuple[float, float]],
     seed: int,
     engine: str,
     changes: Sequence[Change],
-    lead_in: Sequence[Change],
 ) -> Result:
-    readouts = measure(model, course)
-    records = readouts_of(model)
+    readouts = measure(model, course, available=records)
     units = {n: records[n].unit if n in records else "0 or 1" for n in readouts}
     definitions = {n: records[n].definition if n in records else "1 while the animal lives" for n in readouts}
     used = {row for rows in model.rows for row in rows}
@@ -327,7 +344,7 @@ def _result(
         seed=seed,
         model_hash=model.hash,
         knowledge_version=facts.version,
-        changes=tuple(f"{c.at_h:g} h: {c.label}" for c in (*lead_in, *changes)),
+        changes=tuple(f"{c.at_h:g} h: {c.label}" for c in changes),
         parameters_set=dict(posed.set),
         knockouts=posed.knockouts,
         hypotheses=posed.hypotheses,

@@ -276,6 +276,8 @@ def value_faults(k: Knowledge, values: Mapping[str, float]) -> Iterator[tuple[st
     values : mapping of str to float
         New values of existing parameters, in the units of their records.
     """
+    if not values:  # the walk through all records would find nothing
+        return
     roles: dict[str, list[Role]] = {name: [ROLES[LAW_PARAMETERS[name]]] for name in values if name in LAW_PARAMETERS}
     for use in parameter_uses(k):
         if use.parameter in values:

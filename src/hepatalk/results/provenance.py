@@ -7,6 +7,7 @@ A provenance is written into every saved result and compared with it when the re
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import operator
@@ -36,13 +37,16 @@ def collect_versions() -> dict[str, str]:
         Release by distribution name, ``python`` included; ``'not installed'`` for a distribution without metadata,
         which is what hepatalk itself is when it runs from its source folder.
     """
-    versions = {"python": platform.python_version()}
-    for name in _DISTRIBUTIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+    return {"python": platform.python_version()} | {name: _release(name) for name in _DISTRIBUTIONS}
+
+
+@functools.cache
+def _release(name: str) -> str:
+    """Return the release of a distribution: what is imported stays what it is while the process lives."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _now() -> str:

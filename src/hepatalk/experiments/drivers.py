@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.population.engine import PopulationEngine
+from hepatalk.engines.population.kernels import evaluate
 from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.readouts import readouts_of
 from hepatalk.experiments.run import Run
@@ -214,9 +214,17 @@ class Prepared:
     """
 
     def __init__(self, run: Run) -> None:
+        self.model = run.model
         self.decoded = decode(run.model)
-        self.system = PopulationEngine().system(run.model)
-        self.rest = self.system.values(run.model.rest).copy()
+        self.rest = self.values(run.model.rest, run.model.params)
+
+    def values(self, state: Floats, params: Floats) -> Floats:
+        """Return all slots, (n_states + n_ops,), at a state, (n_states,), with parameters, (n_params,)."""
+        m = self.model
+        slots = np.empty(m.n_states + m.n_ops)
+        slots[: m.n_states] = state
+        evaluate(slots, params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
+        return slots
 
 
 class _Moments:
@@ -233,8 +241,7 @@ class _Moments:
                 f"readout {readout!r} has no process that drives it; allowed: {driven[:200]}; ask for one of these"
             )
         self.run = run
-        shared = Prepared(run) if prepared is None else prepared
-        self.decoded, self.system, self.rest = shared.decoded, shared.system, shared.rest
+        self.prepared = Prepared(run) if prepared is None else prepared
 
     def at(self, at_h: float) -> dict[str, Push]:
         """Return the push of every statement at a time, in h."""
@@ -244,8 +251,8 @@ class _Moments:
                 f"time {at_h:g} h is outside the run; allowed: 0 to {course.time_h[-1]:g} h; choose a time within it"
             )
         i = int(np.searchsorted(course.time_h, at_h, side="right")) - 1
-        self.system.params = course.param_sets[course.param_set_of[i]].copy()
-        now = self.system.values(_state_at(self.run, at_h)).copy()
+        known = self.prepared
+        now = known.values(_state_at(self.run, at_h), course.param_sets[course.param_set_of[i]])
         rates = {target: _rates(self.run, target) for target, _ in self.record.drivers}
         # Gains and losses of mass act in proportion to their size; steps of one chain count alike.
         sizes = {target: max((abs(float(now[s])) for s in slots), default=0.0) for target, slots in rates.items()}
@@ -253,7 +260,7 @@ class _Moments:
         total: dict[str, Push] = {}
         for target, sign in self.record.drivers:
             weight = sizes[target] / largest if self.record.balance and largest > 0 else 1.0
-            for row, push in pushes(self.run.model, now, self.rest, rates[target], self.decoded).items():
+            for row, push in pushes(self.run.model, now, known.rest, rates[target], known.decoded).items():
                 total.setdefault(row, Push()).add(sign * weight * push.effect, push.level, push.via)
         return total
 

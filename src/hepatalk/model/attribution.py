@@ -17,6 +17,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log
 
 import numpy as np
 import numpy.typing as npt
@@ -115,8 +116,8 @@ class _Spread:
 
     model: CompiledModel
     decoded: Decoded
-    now: Floats
-    rest: Floats
+    now: list[float]
+    rest: list[float]
     found: dict[str, Push] = field(default_factory=lambda: defaultdict(Push))
     expanded: set[int] = field(default_factory=set)
 
@@ -227,8 +228,10 @@ def pushes(
     """
     decoded = decode(model) if decoded is None else decoded
     total: dict[str, Push] = defaultdict(Push)
+    # Plain floats: indexing arrays element by element would take most of the time.
+    here, health = now.tolist(), rest.tolist()
     for slot in slots:
-        spread = _Spread(model, decoded, now, rest)
+        spread = _Spread(model, decoded, here, health)
         spread.rate(slot)
         for row, push in spread.found.items():
             total[row].add(push.effect / len(slots), push.level, push.via)
@@ -236,4 +239,4 @@ def pushes(
 
 
 def _log_ratio(now: float, rest: float) -> float:
-    return float(np.log(max(now, 1e-12) / max(rest, 1e-12)))
+    return log(max(now, 1e-12) / max(rest, 1e-12))

@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import CellType, Influx, Timed, Transition
@@ -253,6 +252,9 @@ def resting_population(
     ModelError
         If no such death rate or probability exists.
     """
+    # Here, not above: the import takes longer than all that is done with it, and a stored model needs none of it.
+    from scipy.optimize import brentq
+
     keep = population.settled
     at = {k: i for i, k in enumerate(keep)}
     arrivals = np.zeros(len(keep))
@@ -315,6 +317,8 @@ def influx_targets(population: Population, process: Influx, lineage: str) -> lis
 
 def _standing_still(a: Floats, arrivals: Floats, cell: str) -> tuple[Floats, float]:
     """Return (distribution, d) with (A - d I) n + arrivals = 0 and sum n = 1."""
+    from scipy.optimize import brentq
+
     values, vectors = np.linalg.eig(a)
     lead = int(np.argmax(values.real))
     growth = float(values[lead].real)

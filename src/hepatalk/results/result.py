@@ -61,6 +61,13 @@ class Readout:
     definition: str
     first_wave: tuple[float, float] | None = None
 
+    def labels(self) -> dict[str, Any]:
+        """Return what is kept beside the values: unit, definition, and the first wave if there is one."""
+        labels: dict[str, Any] = {"units": self.unit, "definition": self.definition}
+        if self.first_wave is not None:
+            labels["first_peak"], labels["first_peak_h"] = self.first_wave
+        return labels
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
@@ -187,6 +194,11 @@ class Result:
         return tuple(self.readouts)
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """The part of the provenance that identifies the run."""
+        return {name: getattr(self.provenance, name) for name in IDENTITY}
+
+    @property
     def dataset(self) -> xarray.Dataset:
         """The labelled view: one variable over ``time`` for each readout, and ``state`` over (time, state_name).
 
@@ -196,10 +208,7 @@ class Result:
 
         variables: dict[str, Any] = {}
         for name, item in self.readouts.items():
-            attrs: dict[str, Any] = {"units": item.unit, "definition": item.definition}
-            if item.first_wave is not None:
-                attrs["first_peak"], attrs["first_peak_h"] = item.first_wave
-            variables[name] = ("time", item.values, attrs)
+            variables[name] = ("time", item.values, item.labels())
         coords: dict[str, Any] = {"time": ("time", self.time_h, {"units": "h"})}
         if self.states is not None:
             described = {"units": "engine units", "definition": "raw states of the engine"}
@@ -207,8 +216,7 @@ class Result:
             coords["state_name"] = ("state_name", np.array(self.state_names, dtype=np.str_))
         if self.bands is not None:
             variables["band"] = (("band_readout", "band_curve", "time"), self.bands.stacked(), self.bands.labels())
-        attrs = {name: getattr(self.provenance, name) for name in IDENTITY}
-        return xarray.Dataset(variables, coords, attrs | {"readouts": list(self.names)})
+        return xarray.Dataset(variables, coords, self.identity | {"readouts": list(self.names)})
 
     @classmethod
     def from_dataset(cls, dataset: xarray.Dataset, provenance: Provenance) -> Result:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepatalk.errors import OutputError, ResultError, shown
+from hepatalk.results.arrays import zarr_files
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import IDENTITY, Result
 
@@ -153,7 +154,7 @@ def _stage_and_commit(result: Result, directory: Path) -> None:
         (stage / _ASIDE).mkdir()
         for name, content in _encoded(result).items():
             _write_file(stage / name, content)
-        _flush_folders(stage)
+        _flush_tree(stage)
         stage.rename(directory / _COMMIT)
     except BaseException:
         # The first error is the one to report; should a file resist removal, the next save sweeps it away.
@@ -166,56 +167,54 @@ def _stage_and_commit(result: Result, directory: Path) -> None:
 def _encoded(result: Result) -> dict[str, bytes]:
     """Return the files of a result, by path with '/', encoded in memory.
 
-    Encoding in memory keeps the writing itself in one thread (zarr writes in several), so that an interrupt or a
-    full disk stops it at once and no late writer fills a folder that is being removed.
+    Encoding in memory keeps the writing itself plain, so that an interrupt or a full disk stops it at once.
     """
-    from zarr.storage import MemoryStore
-
     record = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "content_sha256": result.content_hash(),
         "provenance": result.provenance.to_dict(),
     }
-    dataset = result.dataset
-    dataset.attrs |= record
-    if "state" in dataset:
-        # Zarr 3 has no settled type for text arrays, so the names travel as an attribute.
-        dataset = dataset.drop_vars("state_name")
-        dataset["state"].attrs["state_names"] = list(result.state_names)
-    # One chunk an array: a series is always read whole. NaN marks what is missing, since no stored value may be NaN.
-    encoding = {name: {"chunks": dataset[name].shape, "_FillValue": float("nan")} for name in dataset.variables}
-    buffers: dict[str, Any] = {}
-    # Consolidated metadata is no part of the Zarr 3 format; asking for none also keeps xarray from warning about it.
-    dataset.to_zarr(MemoryStore(buffers), mode="w", zarr_format=3, consolidated=False, encoding=encoding)
-    files = {f"{_ARRAYS}/{key}": buffer.to_bytes() for key, buffer in buffers.items()}
+    files = {f"{_ARRAYS}/{path}": content for path, content in zarr_files(result, record).items()}
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     return files | {_RECORD: f"{text}\n".encode()}
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it: some file systems only then say that they are full."""
+    """Write a file, without waiting for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def _flush_folders(top: Path) -> None:
-    """Flush the entries of a folder and of every folder below it, from the inside out."""
-    for folder, _, _ in os.walk(top, topdown=False):
+def _flush_tree(top: Path) -> None:
+    """Wait until the disk has every file below a folder, then every folder, from the inside out.
+
+    Some file systems only say here that they are full. Files are flushed after all of them have been written, not each
+    at once: the disk can then take many in one go.
+    """
+    below = list(os.walk(top, topdown=False))
+    for folder, _, names in below:
+        for name in names:
+            _flush(Path(folder) / name)
+    for folder, _, _ in below:
         _flush_folder(Path(folder))
 
 
 def _flush_folder(folder: Path) -> None:
     """Wait until the disk has the entries of a folder; Windows offers no such thing."""
     if sys.platform != "win32":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has a file, or the entries of a folder."""
+    # Windows flushes only what may be written.
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _finish_commit(directory: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hepatalk.experiments.experiment import Experiment
     from hepatalk.experiments.run import Run
     from hepatalk.knowledge.load import Knowledge
+    from hepatalk.plots.aside import Artist
     from hepatalk.results.result import Result
 
 __all__ = [
@@ -110,7 +111,7 @@ def _told(directory: Path) -> Iterator[None]:
 # --- after the run -------------------------------------------------------------------------------------------------
 
 
-def write_run(run: Run, directory: Path, knowledge: Knowledge) -> Path:
+def write_run(run: Run, directory: Path, knowledge: Knowledge, artist: Artist | None = None) -> Path:
     """Write a run with its report into a folder; a run that it holds is replaced.
 
     Parameters
@@ -120,6 +121,8 @@ def write_run(run: Run, directory: Path, knowledge: Knowledge) -> Path:
         Made if it does not exist.
     knowledge : Knowledge
         For the citations of the report.
+    artist : Artist, optional
+        Draws the figures, beside this process perhaps; without one they are drawn here.
 
     Returns
     -------
@@ -132,18 +135,25 @@ def write_run(run: Run, directory: Path, knowledge: Knowledge) -> Path:
         If anything cannot be written; what the folder held is still there, and nothing half-written beside it.
     """
     from hepatalk.plots import save_figures
+    from hepatalk.plots.files import write_whole
     from hepatalk.plots.view import view_of
     from hepatalk.report import write_report
     from hepatalk.results.store import save_result
 
     with _told(directory), _staged(directory) as stage:
         _refuse_foreign(directory)
+        view = view_of(run, knowledge)  # gathered once for figures and report
+        (stage / FIGURES).mkdir()
+        if artist is None:
+            save_figures(run, stage / FIGURES, view=view)
+        else:
+            artist.begin(view)
         (stage / EXPERIMENT).write_text(experiment_text(run.experiment, run.result), encoding="utf-8")
         _write_table(stage / TABLE, run.result)
-        (stage / FIGURES).mkdir()
-        view = view_of(run, knowledge)  # gathered once for figures and report
-        save_figures(run, stage / FIGURES, view=view)
         write_report(run, stage / REPORT, knowledge, view=view)
+        if artist is not None:
+            for name, content in artist.pictures().items():
+                write_whole(stage / FIGURES / name, content)
         save_result(run.result, directory)
         with uninterrupted():
             for name in _OURS:

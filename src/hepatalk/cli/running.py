@@ -150,16 +150,16 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
         if _kernels_are_compiled()
         else f"running {name}; the first run compiles, for a minute ..."
     )
-    finished, knowledge = background(lambda: _perform(name, asked))
-    for text in _advice(finished, knowledge):
-        warn(text)
-    if asked.members != 1:
-        finished = _with_bands(finished, asked.members, knowledge)
-    if out is not None:
+    if out is None:
+        finished, _ = _finished(name, asked)
+    else:
         from hepatalk.cli.folder import write_run
+        from hepatalk.plots.aside import drawing_aside
 
-        note("writing the report ...")
-        write_run(finished, out, knowledge)
+        with drawing_aside() as artist:  # it gets ready while the experiment runs
+            finished, knowledge = _finished(name, asked)
+            note("writing the report ...")
+            write_run(finished, out, knowledge, artist)
     if json:
         print_json(finished.result.to_json())
         return
@@ -169,6 +169,16 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     if out is not None:
         say()
         say(f"report: {out / 'report.html'}")
+
+
+def _finished(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
+    """Run the experiment, and the virtual animals if they are wanted; say what a user should know."""
+    finished, knowledge = background(lambda: _perform(name, asked))
+    for text in _advice(finished, knowledge):
+        warn(text)
+    if asked.members != 1:
+        finished = _with_bands(finished, asked.members, knowledge)
+    return finished, knowledge
 
 
 def _with_bands(finished: Run, number: int, knowledge: Knowledge) -> Run:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from hepatalk.engines.base import Progress
 
-__all__ = ["FEW", "in_parallel"]
+__all__ = ["FEW", "deaf_children", "in_parallel"]
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -82,7 +82,7 @@ def _in_pool(work: Callable[[J], R], jobs: Sequence[J], count: int, arrived: Cal
     # Forked copies of a process that has run the solver hang in its thread library; fresh ones do not.
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
     try:
-        with _deaf_children():
+        with deaf_children():
             places = {pool.submit(work, job): place for place, job in enumerate(jobs)}
         for future in as_completed(places):
             arrived(places[future], future.result())
@@ -92,7 +92,7 @@ def _in_pool(work: Callable[[J], R], jobs: Sequence[J], count: int, arrived: Cal
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
+def deaf_children() -> Iterator[None]:
     """Leave Ctrl-C, which a terminal sends to all processes, to this one: processes inherit what is blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

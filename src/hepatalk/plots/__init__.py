@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hepatalk.plots.view import View
     from hepatalk.results.result import Result
 
-__all__ = ["FORMATS", "comparison", "figures", "save_figures"]
+__all__ = ["FORMATS", "comparison", "encoded_figures", "figures", "save_figures"]
 
 #: What a picture can be saved as.
 FORMATS = ("png", "svg", "pdf")
@@ -78,18 +78,35 @@ def save_figures(
         If the folder cannot be written or the disk is full.
     """
     from hepatalk.plots.files import write_whole
-    from hepatalk.plots.panels import encoded
+    from hepatalk.plots.view import view_of
 
     for wanted in formats:
         if wanted not in FORMATS:
             raise unknown("picture format", wanted, FORMATS, "the parameter formats of save_figures")
-    drawn = figures(run, knowledge=knowledge, view=view)
-    files = {
-        Path(directory) / f"{name}.{kind}": encoded(figure, kind) for name, figure in drawn.items() for kind in formats
-    }
+    drawn = encoded_figures(view_of(run, knowledge) if view is None else view, formats)
+    files = {Path(directory) / name: content for name, content in drawn.items()}
     for path, content in files.items():
         write_whole(path, content)
     return list(files)
+
+
+def encoded_figures(view: View, formats: Sequence[str] = ("png", "svg")) -> dict[str, bytes]:
+    """Draw the pictures of a run and return them as files.
+
+    Parameters
+    ----------
+    view : View
+        What `hepatalk.plots.view.view_of` gathered from the run.
+    formats : sequence of {'png', 'svg', 'pdf'}
+
+    Returns
+    -------
+    dict of str to bytes
+        By ``NAME.FORMAT``: by figure, then by format.
+    """
+    from hepatalk.plots.panels import draw_all, encoded
+
+    return {f"{name}.{kind}": encoded(figure, kind) for name, figure in draw_all(view).items() for kind in formats}
 
 
 def comparison(results: Sequence[Result], readouts: Sequence[str]) -> Figure:

@@ -35,7 +35,7 @@ from __future__ import annotations
 from enum import IntEnum
 from math import pow as _pow
 
-from numba import njit
+from numba.extending import register_jitable
 
 __all__ = [
     "Law",
@@ -67,7 +67,7 @@ class Law(IntEnum):
     RELAX = 11
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def _raise_to(x: float, n: float) -> float:
     """Return ``x**n`` for x >= 0; the usual small integer powers avoid a call to ``pow``."""
     if n == 1.0:
@@ -89,7 +89,7 @@ def _raise_to(x: float, n: float) -> float:
     return _pow(x, n)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def hill(x: float, half: float, n: float) -> float:
     """Return the Hill response ``x^n / (K^n + x^n)``, 0 for x <= 0.
 
@@ -101,7 +101,7 @@ def hill(x: float, half: float, n: float) -> float:
     return xn / (1.0 + xn)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def hill_slope(x: float, half: float, n: float) -> float:
     """Return d hill / dx = n h (1 - h) / x, 0 for x <= 0."""
     if x <= 0.0:
@@ -110,7 +110,7 @@ def hill_slope(x: float, half: float, n: float) -> float:
     return n * h * (1.0 - h) / x
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def normal_hill(x: float, half: float, n: float) -> float:
     """Return the normalised Hill function of Kraeutler et al. (2010): f(0)=0, f(half)=1/2, f(1)=1.
 
@@ -126,7 +126,7 @@ def normal_hill(x: float, half: float, n: float) -> float:
     return (1.0 + c) * xn / (c + xn)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def normal_hill_slope(x: float, half: float, n: float) -> float:
     """Return d normal_hill / dx, 0 outside (0, 1)."""
     if x <= 0.0 or x >= 1.0:
@@ -138,7 +138,7 @@ def normal_hill_slope(x: float, half: float, n: float) -> float:
     return (1.0 + c) * n * (xn / x) * c / (bottom * bottom)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def power(x: float, n: float) -> float:
     """Return ``x^n`` for x > 0, else 0 (n > 0) by continuity."""
     if x <= 0.0:
@@ -146,7 +146,7 @@ def power(x: float, n: float) -> float:
     return _pow(x, n)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def power_slope(x: float, n: float) -> float:
     """Return d x^n / dx for x > 0, else 0."""
     if x <= 0.0:
@@ -154,13 +154,13 @@ def power_slope(x: float, n: float) -> float:
     return n * _pow(x, n - 1.0)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def ratio(x: float, y: float, floor: float) -> float:
     """Return ``x / max(y, floor)``: the floor keeps a density finite when a cell type has been removed."""
     return x / (y if y > floor else floor)
 
 
-@njit(inline="always")
+@register_jitable(inline="always")
 def relax(target: float, y: float, ymax: float, tau: float) -> float:
     """Return ``(ymax * target - y) / tau``, per hour."""
     return (ymax * target - y) / tau

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.population.kernels import evaluate
 from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.readouts import readouts_of
 from hepatalk.experiments.run import Run
@@ -220,6 +219,8 @@ class Prepared:
 
     def values(self, state: Floats, params: Floats) -> Floats:
         """Return all slots, (n_states + n_ops,), at a state, (n_states,), with parameters, (n_params,)."""
+        from hepatalk.engines.population.kernels import evaluate
+
         m = self.model
         slots = np.empty(m.n_states + m.n_ops)
         slots[: m.n_states] = state

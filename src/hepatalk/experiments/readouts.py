@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course
-from hepatalk.engines.population.kernels import evaluate_many
 from hepatalk.errors import unknown
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.damage import MANNERS
@@ -464,6 +463,9 @@ def measure(
     UnknownNameError
         For a name that the model does not have.
     """
+    # Here, not above: whoever only asks what there is to measure needs no compiler.
+    from hepatalk.engines.population.kernels import evaluate_many
+
     available = readouts_of(model) if available is None else available
     names = [*available, "survived"] if wanted is None else list(wanted)
     for name in names:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
-from hepatalk.engines.population.engine import PopulationEngine
 from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.bench import Bench
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
@@ -25,6 +25,9 @@ from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
+
+if TYPE_CHECKING:
+    from hepatalk.engines.population.engine import PopulationEngine
 
 Floats = npt.NDArray[np.float64]
 

@@ -101,7 +101,7 @@ def drawing_aside() -> Iterator[Artist]:
 def _draw(line: Connection) -> None:
     """Draw what comes down the line and send the pictures, or what went wrong, back."""
     import hepatalk.plots.panels
-    import hepatalk.plots.view  # noqa: F401 - both now, while the run that is to be drawn is still computed
+    import hepatalk.plots.view
 
     try:
         view = line.recv()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.extending import register_jitable
 
 from hepatalk.model.laws import (
     Law,
@@ -20,6 +21,7 @@ from hepatalk.model.laws import (
     normal_hill_slope,
     power,
     power_slope,
+    raise_to,
     ratio,
     relax,
 )
@@ -28,6 +30,10 @@ __all__ = ["GradientTables", "derivative", "evaluate", "evaluate_many", "jacobia
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+# Each law is compiled into the kernel that calls it.
+for _law in (raise_to, hill, hill_slope, normal_hill, normal_hill_slope, power, power_slope, ratio, relax):
+    register_jitable(inline="always")(_law)
 
 # Numba freezes these as constants.
 CONSTANT, LINEAR, PRODUCT, RATIO = int(Law.CONSTANT), int(Law.LINEAR), int(Law.PRODUCT), int(Law.RATIO)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from hepatalk.experiments.run import Run
     from hepatalk.knowledge.load import Knowledge
     from hepatalk.knowledge.records import Species
+    from hepatalk.plots.aside import Artist
 
 __all__ = ["register"]
 
@@ -119,8 +122,21 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         _refuse_early("phx50", asked)
         _bisect(asked, tolerance, json)
         return
-    _refuse_early(name, asked)
-    _run(name, asked, out, json)
+    with _artist(out) as artist:  # it gets ready while the experiment is checked and run
+        _refuse_early(name, asked)
+        _run(name, asked, out, json, artist)
+
+
+@contextmanager
+def _artist(out: Path | None) -> Iterator[Artist | None]:
+    """Yield who draws the figures, None where there are none to be drawn."""
+    if out is None:
+        yield None
+        return
+    from hepatalk.plots.aside import drawing_aside
+
+    with drawing_aside() as artist:
+        yield artist
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ class _Asked:
     members: int = 1
 
 
-def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
+def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None) -> None:
     """Run, write, and print."""
     if out is not None:
         from hepatalk.cli.folder import check_writable
@@ -150,16 +166,16 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
         if _kernels_are_compiled()
         else f"running {name}; the first run compiles, for a minute ..."
     )
-    if out is None:
-        finished, _ = _finished(name, asked)
-    else:
+    finished, knowledge = background(lambda: _perform(name, asked))
+    for text in _advice(finished, knowledge):
+        warn(text)
+    if asked.members != 1:
+        finished = _with_bands(finished, asked.members, knowledge)
+    if out is not None:
         from hepatalk.cli.folder import write_run
-        from hepatalk.plots.aside import drawing_aside
 
-        with drawing_aside() as artist:  # it gets ready while the experiment runs
-            finished, knowledge = _finished(name, asked)
-            note("writing the report ...")
-            write_run(finished, out, knowledge, artist)
+        note("writing the report ...")
+        write_run(finished, out, knowledge, artist)
     if json:
         print_json(finished.result.to_json())
         return
@@ -169,16 +185,6 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     if out is not None:
         say()
         say(f"report: {out / 'report.html'}")
-
-
-def _finished(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
-    """Run the experiment, and the virtual animals if they are wanted; say what a user should know."""
-    finished, knowledge = background(lambda: _perform(name, asked))
-    for text in _advice(finished, knowledge):
-        warn(text)
-    if asked.members != 1:
-        finished = _with_bands(finished, asked.members, knowledge)
-    return finished, knowledge
 
 
 def _with_bands(finished: Run, number: int, knowledge: Knowledge) -> Run:

@@ -100,16 +100,25 @@ def drawing_aside() -> Iterator[Artist]:
 
 def _draw(line: Connection) -> None:
     """Draw what comes down the line and send the pictures, or what went wrong, back."""
-    import hepatalk.plots.panels
-    import hepatalk.plots.view
+    from hepatalk.plots import encoded_figures
 
+    _warm_up()
     try:
         view = line.recv()
     except EOFError:  # nothing is wanted any more
         return
     try:
-        answer: dict[str, bytes] | Exception = hepatalk.plots.encoded_figures(view)
+        answer: dict[str, bytes] | Exception = encoded_figures(view)
     except Exception as error:  # it is raised in the process that asked
         answer = error
     with suppress(OSError):
         line.send(answer)
+
+
+def _warm_up() -> None:
+    """Import what drawing needs, with its fonts and writers of files, while the run that is to be drawn is computed."""
+    import hepatalk.plots.panels  # noqa: F401 - for its own imports
+    from hepatalk.plots.frame import encoded, framed
+
+    for kind in ("png", "svg"):
+        encoded(framed("title", "caption", 1.0)[0], kind)

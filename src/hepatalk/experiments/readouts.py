@@ -474,19 +474,12 @@ def measure(
     chosen = [available[n] for n in names if n != "survived"]
     slots = np.array(sorted({s for r in chosen for s in (*r.over, *r.under, *r.weights)}), dtype=np.int64)
     values = np.empty((len(course.time_h), len(slots)))
+    tape = (model.law, model.input_start, model.inputs, model.argument_start, model.arguments)
     for k, params in enumerate(course.param_sets):
         rows = np.flatnonzero(course.param_set_of == k)
         if len(rows):
-            values[rows] = evaluate_many(
-                np.ascontiguousarray(course.states[rows]),
-                params,
-                slots,
-                model.law,
-                model.input_start,
-                model.inputs,
-                model.argument_start,
-                model.arguments,
-            )
+            states = np.ascontiguousarray(course.states[rows])
+            values[rows] = evaluate_many(states, params, slots, *tape)
     column = {int(s): i for i, s in enumerate(slots)}
     out: dict[str, Floats] = {}
     for r in chosen:
@@ -501,10 +494,6 @@ def measure(
                 ratio = np.where(bottom < r.least, 0.0, ratio)
         out[r.name] = ratio
     if "survived" in names:
-        alive = (
-            np.ones(len(course.time_h))
-            if course.died_at_h is None
-            else (course.time_h < course.died_at_h).astype(float)
-        )
-        out["survived"] = alive
+        died = np.inf if course.died_at_h is None else course.died_at_h
+        out["survived"] = (course.time_h < died).astype(float)
     return {n: out[n] for n in names}

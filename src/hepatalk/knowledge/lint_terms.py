@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 _PHYSICS = (
-    *("bile_clearance", "bile_pressure", "dead_area", "dead_cell_removal", "flow", "necrotic_area", "oxygen", "radius"),
-    *("shear", "sinusoid_flow", "vascular"),
+    *("artery", "bile_clearance", "bile_pressure", "dead_area", "dead_cell_removal", "flow", "necrotic_area"),
+    *("oxygen", "radius", "shear", "sinusoid_flow", "vascular"),
 )
 _QUANTITIES = (*_PHYSICS, "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume")
 

@@ -36,6 +36,7 @@ hold_portal_flow k           ``body.inflow`` = k at `at`, = what it was before a
 drain_bile                   ``body.bile_return`` = 0 (1 if given back), ``body.bile_flow`` = 1
 body                         demand, inflow, ``free.LPS`` (endotoxin), ``free.NE`` (noradrenaline) x factors
 set_parameter P, v           P = v at `at`
+medium, conditioned_medium   `hepatalk.experiments.culture`
 ===========================  =====================================================================
 """
 
@@ -49,6 +50,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from hepatalk.errors import ExperimentError, shown, unknown
+from hepatalk.experiments.culture import refuse_in_culture
 from hepatalk.experiments.experiment import Experiment
 from hepatalk.experiments.items import (
     BileDuctLigation,
@@ -164,6 +166,7 @@ def changes_of(experiment: Experiment, shares: GeneShares | None = None) -> tupl
         For a cell type whose division cannot be blocked.
     """
     refuse_impossible(experiment.schedule)
+    refuse_in_culture(experiment.culture, experiment.schedule, experiment.set)
     actions: list[_Action] = []
     events: list[_Event] = []
     for index, item in enumerate(experiment.schedule):

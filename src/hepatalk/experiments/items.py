@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
+from hepatalk.experiments.culture import ConditionedMedium, Medium
 from hepatalk.experiments.fields import AtOnce, Gene, Hours, Item, Lasting, Name, field, wrong
 from hepatalk.experiments.lobes import Lobectomy, PortalEmbolisation, PortalLigation, Transection
 
@@ -19,6 +20,7 @@ __all__ = [
     "BileDuctLigation",
     "BlockDivision",
     "Body",
+    "ConditionedMedium",
     "Deplete",
     "DepleteMatrix",
     "DrainBile",
@@ -31,6 +33,7 @@ __all__ = [
     "Item",
     "KnockDown",
     "Label",
+    "Medium",
     "Neutralise",
     "Overexpress",
     "PartialHepatectomy",
@@ -337,6 +340,8 @@ Intervention = (
     | ScaleDemand
     | ScaleInflow
     | Body
+    | Medium
+    | ConditionedMedium
 )
 
 _INJURIES: dict[str, type[Item]] = {
@@ -372,6 +377,8 @@ _INTERVENTIONS: dict[str, type[Item]] = {
     "scale_demand": ScaleDemand,
     "scale_inflow": ScaleInflow,
     "body": Body,
+    "medium": Medium,
+    "conditioned_medium": ConditionedMedium,
 }
 #: The record of each name, by the field that holds the name.
 KINDS = MappingProxyType({"injury": _INJURIES, "intervention": _INTERVENTIONS})
@@ -423,6 +430,8 @@ ScheduleItem = Annotated[
     | Annotated[ReleaseLigature, Tag("intervention:release_ligature")]
     | Annotated[ScaleDemand, Tag("intervention:scale_demand")]
     | Annotated[ScaleInflow, Tag("intervention:scale_inflow")]
-    | Annotated[Body, Tag("intervention:body")],
+    | Annotated[Body, Tag("intervention:body")]
+    | Annotated[Medium, Tag("intervention:medium")]
+    | Annotated[ConditionedMedium, Tag("intervention:conditioned_medium")],
     Discriminator(_kind),
 ]

@@ -18,12 +18,12 @@ from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.damage import MANNERS
 from hepatalk.model.places import at
 
-__all__ = ["Readout", "measure", "readouts_of", "tells_descent"]
+__all__ = ["NO_CELLS", "Readout", "measure", "readouts_of", "tells_descent"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Fewer cells than this, of the healthy number, are rounding: a lobe that is gone has none.
-_NO_CELLS = 1e-6
+#: Fewer cells than this, of the healthy number, are rounding: a lobe that is gone has none, nor has a dish of others.
+NO_CELLS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ def _organ(model: CompiledModel) -> list[Readout]:
         Readout(
             "liver_volume",
             "fraction of healthy",
-            "volume of the liver over that of the healthy wild type",
-            _slots(model, "volume"),
+            "volume of the liver over that of the healthy wild type; of cells in a dish without the medium",
+            _slots(model, "tissue_volume"),
             drivers=_GROW,
             balance=True,
         ),
@@ -148,6 +148,12 @@ def _organ(model: CompiledModel) -> list[Readout]:
             _slots(model, "volume") if divided else (),
             drivers=tuple((n, -s) for n, s in _GROW),
             balance=True,
+        ),
+        Readout(
+            "arterial_flow",
+            "x healthy",
+            "flow through the hepatic artery of the whole liver over its healthy value",
+            _slots(model, "artery"),
         ),
         Readout(
             "shear",
@@ -214,6 +220,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             "mean volume of a hepatocyte over its healthy value",
             mass,
             count,
+            least=NO_CELLS,
             drivers=(("process.HEP.enlarge", 1.0),),
         ),
         Readout(
@@ -230,6 +237,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             "binucleate share of hepatocytes",
             tuple(g["HEP.binucleate"]),
             tuple(g["HEP"]),
+            least=NO_CELLS,
             drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0)),
         ),
     ]
@@ -261,6 +269,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
                 f"share of {cell} in S phase",
                 tuple(model.groups[f"{cell}.s"]),
                 here,
+                least=NO_CELLS,
                 drivers=_CYCLE.get(cell, ()),
             )
         )
@@ -275,6 +284,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
                     f"share of {cell} that is in state {state}",
                     tuple(model.groups[f"{cell}.{state}"]),
                     here,
+                    least=NO_CELLS,
                     drivers=_CYCLE.get(cell, ()),
                 )
             )
@@ -297,6 +307,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
                 "share of LSECs from marrow progenitors recruited beyond the healthy rate",
                 tuple(model.groups["LSEC.marrow"]),
                 tuple(model.groups["LSEC"]),
+                least=NO_CELLS,
                 drivers=(("process.LSEC.recruit_marrow", 1.0),),
             )
         )
@@ -329,7 +340,7 @@ def _lineages(model: CompiledModel) -> list[Readout]:
         marked = _zoned(model, f"{cell}.{tracer}")
         if marked:
             here = tuple(model.groups[f"{cell}.count"])
-            found.append(Readout(name, "fraction", definition, marked, here, drivers=drivers))
+            found.append(Readout(name, "fraction", definition, marked, here, least=NO_CELLS, drivers=drivers))
     for cell in (name.removesuffix(".count") for name in model.groups if name.endswith(".count")):
         found.append(
             Readout(
@@ -338,6 +349,7 @@ def _lineages(model: CompiledModel) -> list[Readout]:
                 f"share of {cell} that bears the label",
                 _zoned(model, f"{cell}.label"),
                 tuple(model.groups[f"{cell}.count"]),
+                least=NO_CELLS,
             )
         )
     return found
@@ -431,7 +443,7 @@ def _of_lobes(model: CompiledModel) -> list[Readout]:
             drivers = tuple((f"{name}@{lobe}", sign) for name, sign in _CYCLE.get(cell, ()))
             found.append(
                 Readout(
-                    f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=_NO_CELLS, drivers=drivers
+                    f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=NO_CELLS, drivers=drivers
                 )
             )
     return found

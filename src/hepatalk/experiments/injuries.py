@@ -16,6 +16,7 @@ bile_duct_ligation           ``body.bile_flow`` = 0 at `at`, = 1 at `until` or a
 duct_injury f                a share f of the BECs dies and stays as dead tissue
 hepatocyte_ablation f        a share f of the hepatocytes of every zone dies and stays as dead tissue
 zonal_necrosis f1, f2, f3    the same with a share for each zone
+ischaemia f                  ``body.inflow`` and ``body.arterial_inflow`` = 1 - f, = what they were before at `until`
 block_division C, e          the rate at which C enters the cycle (HEP: S phase) x (1 - e)
 neutralise S, q              ``free.S`` x (1 - q) at `at`, x 1 / (1 - q) at `until`
 supplement S, k              ``free.S`` x k at `at`, x 1 / k at `until`
@@ -63,6 +64,7 @@ from hepatalk.experiments.items import (
     Graft,
     HepatocyteAblation,
     HoldPortalFlow,
+    Ischaemia,
     Item,
     KnockDown,
     Label,
@@ -95,6 +97,7 @@ MOST_REPEATS = 1000
 _LIVER = "liver"
 _DEMAND = "body.demand"
 _INFLOW = "body.inflow"
+_ARTERY = "body.arterial_inflow"
 _ANSWERS = "body.inflow_answers"
 _BILE_FLOW = "body.bile_flow"
 _BILE_RETURN = "body.bile_return"
@@ -323,6 +326,9 @@ def _on_body(item: Item) -> list[_Written]:
 def _on_flow(item: Item) -> list[_Written]:
     """Return what an item does to the blood that the liver receives."""
     match item:
+        case Ischaemia(fraction=fraction):
+            label = f"{fraction:.4g} of the inflow by vein and artery clamped"
+            return [(target, 1.0 - fraction, True, label) for target in (_INFLOW, _ARTERY)]
         case HoldPortalFlow(factor=factor):
             silent = (_ANSWERS, 0.0, True, "inflow does not answer to lost function")
             return [(_INFLOW, factor, True, f"inflow held at {factor:.4g}"), silent]

@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from hepatalk.experiments.culture import ConditionedMedium, Medium
 from hepatalk.experiments.fields import AtOnce, Gene, Hours, Item, Lasting, Name, field, wrong
 from hepatalk.experiments.lobes import Lobectomy, PortalEmbolisation, PortalLigation, Transection
+from hepatalk.units import hours_text
 
 __all__ = [
     "KINDS",
@@ -30,6 +31,7 @@ __all__ = [
     "HoldPortalFlow",
     "Injury",
     "Intervention",
+    "Ischaemia",
     "Item",
     "KnockDown",
     "Label",
@@ -139,6 +141,24 @@ class BlockDivision(Lasting):
     injury: Literal["block_division"]
     cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP", "cell: HEP")
     efficacy: float = field("0 < efficacy < 1 (for a complete block say 0.999)", "efficacy: 0.999", **_FRACTION)
+
+
+class Ischaemia(Item):
+    """Both inflows of the liver are clamped, all or a part of them, and opened again at `until`."""
+
+    at: Hours = field("a time with unit", "at: 0 h")
+    injury: Literal["ischaemia"]
+    until: Hours = field("a time with unit, later than 'at'", "until: 60 min")
+    fraction: float = field(
+        "0 < fraction <= 1 (part of the inflow that is kept out)", "fraction: 1.0", default=1.0, gt=0.0, le=1.0
+    )
+
+    @model_validator(mode="after")
+    def _opens_after_it_closes(self) -> Ischaemia:
+        if self.until <= self.at:
+            start = hours_text(self.at)
+            raise wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
+        return self
 
 
 # --- interventions -------------------------------------------------------------------------------------------------
@@ -315,6 +335,7 @@ Injury = (
     | HepatocyteAblation
     | ZonalNecrosis
     | BlockDivision
+    | Ischaemia
     | PortalLigation
     | PortalEmbolisation
     | Transection
@@ -352,6 +373,7 @@ _INJURIES: dict[str, type[Item]] = {
     "hepatocyte_ablation": HepatocyteAblation,
     "zonal_necrosis": ZonalNecrosis,
     "block_division": BlockDivision,
+    "ischaemia": Ischaemia,
     "portal_ligation": PortalLigation,
     "portal_embolisation": PortalEmbolisation,
     "transection": Transection,
@@ -408,6 +430,7 @@ ScheduleItem = Annotated[
     | Annotated[HepatocyteAblation, Tag("injury:hepatocyte_ablation")]
     | Annotated[ZonalNecrosis, Tag("injury:zonal_necrosis")]
     | Annotated[BlockDivision, Tag("injury:block_division")]
+    | Annotated[Ischaemia, Tag("injury:ischaemia")]
     | Annotated[PortalLigation, Tag("injury:portal_ligation")]
     | Annotated[PortalEmbolisation, Tag("injury:portal_embolisation")]
     | Annotated[Transection, Tag("injury:transection")]

@@ -64,6 +64,7 @@ _GROW = (
     ("process.HEP.enlarge", 1.0),
     ("process.HEP.apoptosis", -1.0),
     ("process.HEP.necrosis", -1.0),
+    ("process.HEP.anoxia", -1.0),
 )
 _CYCLE = {
     "HEP": (
@@ -205,7 +206,7 @@ def _damage(model: CompiledModel) -> list[Readout]:
 def _hepatocytes(model: CompiledModel) -> list[Readout]:
     g = model.groups
     mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
-    rates = {manner: _zoned(model, f"process.HEP.{manner}") for manner in ("apoptosis", "necrosis")}
+    ways = {"apoptosis": ("apoptosis",), "necrosis": ("necrosis", "anoxia")}
     found = [
         Readout(
             "hepatocyte_count",
@@ -241,17 +242,19 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0)),
         ),
     ]
-    for manner, slots in rates.items():
-        scale, weights = _mean(model, slots)
+    for manner, processes in ways.items():
+        scale, weights = _mean(model, _zoned(model, f"process.HEP.{manner}"))
+        slots = tuple(slot for process in processes for slot in _zoned(model, f"process.HEP.{process}"))
+        number = len(processes)
         found.append(
             Readout(
                 f"{manner}.HEP",
                 "1/h",
                 f"fraction of hepatocytes lost to {manner} per hour, mean over zones",
                 slots,
-                weights=weights,
-                scale=scale,
-                drivers=((f"process.HEP.{manner}", 1.0),),
+                weights=weights * number,
+                scale=scale * (number if weights else 1),
+                drivers=tuple((f"process.HEP.{process}", 1.0) for process in processes),
             )
         )
     return found

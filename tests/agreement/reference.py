@@ -457,6 +457,7 @@ class Reference:
             tissue |= {f"dead.necrotic@{z}", f"dead.apoptotic@{z}"}
         rest["bile_return"] = 1.0
         rest["inflow_response"] = 0.0
+        rest["NK"] = 1.0
         load = 1.0
         shortfall = hill(load, 1 / self.number("critical_function"), FAILURE_POWER)
         rest["deficit"] = shortfall / self.number("deficit_recovery")
@@ -653,6 +654,7 @@ class Reference:
         """The slow part of the answer of total inflow to the share of function lost."""
         aim = m.now("inflow_slow") * (1 - m.physics["function"])
         d["inflow_response"] = (aim - m["inflow_response"]) / self.number("inflow_time")
+        d["NK"] = (m.physics["blood"] - m["NK"]) / self.number("nk_return_time")
 
     def _dead(self, m: Moment, d: dict[str, float]) -> None:
         """Necrosis adds to the dead, Kupffer cells and others clear them; bile that reaches the gut comes back."""

@@ -68,6 +68,7 @@ class TwoLobes:
         whole = self.module.Moment(self.one, {**self.lobe_state(state, "A"), "inflow_response": 0.0}, {
             **common, "body.inflow": self.inflow, "body.inflow_answers": 0.0
         }).physics  # fmt: skip
+        self.blood = whole["blood"]
         arterial = self.one.number("arterial_share")
         found = {}
         for x in LOBES:
@@ -141,6 +142,7 @@ class TwoLobes:
         return {
             "inflow_response": (now("inflow_slow") * (1 - self.function) - state["inflow_response"])
             / one.number("inflow_time"),
+            "NK": (self.blood - state["NK"]) / one.number("nk_return_time"),
             "bile_return": (back - state["bile_return"]) / one.number("bile_transit"),
             "deficit": shortfall - now("deficit_recovery") * state["deficit"],
         }

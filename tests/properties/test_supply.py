@@ -63,10 +63,11 @@ def test_what_is_clamped_is_open_again_and_hepatocytes_have_died_between() -> No
     for name in ("oxygen", "arterial_flow", "portal_flow", "shear"):
         assert result.at(name, 0.5) == 0.0
         assert result.at(name, 1.0) > 0.9
-    rate = 0.3  # per h without oxygen: gain_anoxia x hep_anoxia_rate
+    rate = 0.3  # per h without oxygen: gain_anoxia x hep_anoxia_at_rest
     assert result.at("necrosis.HEP", 0.5) == pytest.approx(rate, rel=0.01)
     assert result.at("hepatocyte_count", 1.0) == pytest.approx(np.exp(-rate), rel=0.01)
-    assert result.at("dead_cell_area", 1.0) > 0.1 > 2 * result.at("dead_cell_area", 48.0)
+    assert result.at("dead_cell_area", 1.0) > 0.1
+    assert result.at("dead_cell_area", 48.0) < 0.5 * result.at("dead_cell_area", 1.0)
 
 
 def test_necrosis_is_a_law_of_oxygen_and_not_of_the_clamp(model: CompiledModel) -> None:

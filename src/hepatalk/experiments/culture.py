@@ -30,6 +30,7 @@ from hepatalk.errors import ExperimentError, UnknownNameError, nearest, shown
 from hepatalk.experiments.fields import Hours, Item, Lasting, Name, Record, SignedHours, field
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
+from hepatalk.model.visitors import VISITORS
 from hepatalk.units import hours_text
 
 __all__ = [
@@ -272,7 +273,7 @@ def _seeding(culture: Culture, model: CompiledModel) -> Iterator[Change]:
     at, words = culture.at, ", ".join(f"{c} x {n:g}" for c, n in culture.cells.items())
     for cell in types:
         yield Change(at, "seed", cell, culture.cells.get(cell, 0.0), f"{SEEDED} {words}")
-    for washed in ("signal", "store", "dead"):
+    for washed in ("signal", "store", "dead", *VISITORS):
         yield Change(at, "set_state", washed, 0.0, f"{SEEDED} {washed} washed away")
     given = {name: 0.0 for name in _OF_THE_DISH} | {
         "body.oxygen_beside_blood": culture.oxygen,

@@ -85,6 +85,7 @@ from hepatalk.experiments.items import (
 )
 from hepatalk.experiments.lobes import lobe_changes, parameter_changes, refuse_impossible
 from hepatalk.model.schedule import Change
+from hepatalk.model.visitors import VISITORS
 from hepatalk.units import hours_text
 
 __all__ = ["DIVISION_RATES", "MOST_REPEATS", "GeneShares", "changes_of"]
@@ -196,6 +197,10 @@ def _events(index: int, item: Item, end_h: float) -> list[_Event]:
                 label = f"{killed:.4g} of the {cell} of the graft killed by cold"
                 found.append(Change(at, "kill", cell, 1.0 - killed, label, _NECROTIC))
             return [_Event(index, change) for change in found]
+        case Deplete(cell=cell, fraction=fraction) if cell in VISITORS:
+            return [
+                _Event(index, Change(at, "scale_state", cell, 1.0 - fraction, f"{fraction:.4g} of the {cell} removed"))
+            ]
         case Deplete(cell=cell, fraction=fraction):
             return [_Event(index, Change(at, "kill", cell, 1.0 - fraction, f"{fraction:.4g} of the {cell} removed"))]
         case Label(cell=cell, zone=zone, fraction=fraction):

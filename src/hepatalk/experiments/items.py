@@ -224,7 +224,7 @@ class Deplete(Item):
     """Cells of a type are removed at a moment, as by clodronate, gadolinium or gliotoxin; they may come back."""
 
     intervention: Literal["deplete"]
-    cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP", "cell: KC")
+    cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP, NK", "cell: KC")
     fraction: float = field("0 < fraction < 1 (for all cells say 0.999)", "fraction: 0.9", **_FRACTION)
 
 

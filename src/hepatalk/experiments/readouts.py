@@ -17,6 +17,7 @@ from hepatalk.errors import unknown
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.damage import MANNERS
 from hepatalk.model.places import at
+from hepatalk.model.visitors import VISITORS
 
 __all__ = ["NO_CELLS", "Readout", "measure", "readouts_of", "tells_descent"]
 
@@ -302,6 +303,9 @@ def _cells(model: CompiledModel) -> list[Readout]:
                     drivers=_CYCLE.get(cell, ()),
                 )
             )
+    for name in VISITORS:
+        definition = f"number of {name} over the healthy number; a level of the body, without states"
+        found.append(Readout(f"count.{name}", "fraction of healthy", definition, _slots(model, name)))
     if "LSEC.marrow" in model.groups:
         found.append(
             Readout(

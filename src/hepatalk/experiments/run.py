@@ -25,6 +25,7 @@ from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
+from hepatalk.model.visitors import VISITORS
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
 
@@ -334,7 +335,7 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
             cells = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
             cell = change.target.partition("@")[0].removesuffix(".label")
             if cell not in cells:
-                raise unknown("cell", cell, cells, "hepatalk list cells")
+                raise unknown("cell", cell, [*cells, *VISITORS], "hepatalk list cells")
             here = sorted({p.zone for p in model.places if f"{cell}.label@{p}" in model.slot_index})
             if change.action == "mark" and not {*map(str, here), ""} & {change.target.partition("@")[2]}:
                 raise ExperimentError(

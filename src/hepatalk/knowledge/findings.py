@@ -232,6 +232,7 @@ LAW_PARAMETERS = {
     "inflow_time": "time",
     "lethal_deficit": "time",
     "lobe_b_share": "part",
+    "nk_return_time": "time",
     "oxygen_extraction": "level",
     "oxygen_profile": "zone profile",
     "portal_collaterals": "fraction",

@@ -45,6 +45,7 @@ QUANTITIES: tuple[Quantity, ...] = (
         "function", "liver function", f"capacity over demand, {_RELATIVE}", ("function loss",), ("demand", "capacity")
     ),
     Quantity("inflow", "portal inflow", f"portal inflow of the whole liver, {_RELATIVE}", ("total portal flow",)),
+    Quantity("NK", "natural killer cells", f"natural killer cells in the liver, {_RELATIVE}", ("NK cells",)),
     Quantity(
         "artery", "arterial inflow", f"flow through the hepatic artery, {_RELATIVE}",
         ("arterial flow", "hepatic artery flow"), ("inflow",),

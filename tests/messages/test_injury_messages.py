@@ -41,6 +41,10 @@ def message(*lines: str, to_the_end: bool = False) -> str:
             "write, for example, '0 h'",
         ),
         (
+            "{at: 0 h, intervention: ischaemia}",
+            "t.yaml: field 'schedule[0].intervention': 'ischaemia' is an injury; allowed: injury; write it there",
+        ),
+        (
             "{at: 0 h, injury: ischaemia}",
             "t.yaml: field 'schedule[0].until' is missing; allowed: a time with unit, later than 'at'; "
             "write, for example, `until: 60 min`",

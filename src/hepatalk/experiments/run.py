@@ -335,7 +335,9 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
             cells = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
             cell = change.target.partition("@")[0].removesuffix(".label")
             if cell not in cells:
-                raise unknown("cell", cell, [*cells, *VISITORS], "hepatalk list cells")
+                raise unknown(
+                    "cell", cell, [*cells, *(VISITORS if change.action == "kill" else ())], "hepatalk list cells"
+                )
             here = sorted({p.zone for p in model.places if f"{cell}.label@{p}" in model.slot_index})
             if change.action == "mark" and not {*map(str, here), ""} & {change.target.partition("@")[2]}:
                 raise ExperimentError(

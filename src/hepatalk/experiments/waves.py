@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hepatalk.engines.base import Course
-from hepatalk.experiments.readouts import NO_CELLS
+from hepatalk.experiments.readout import NO_CELLS
 from hepatalk.model.compiled import CompiledModel
 
 __all__ = ["first_waves"]

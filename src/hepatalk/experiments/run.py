@@ -188,11 +188,7 @@ def perform(  # noqa: PLR0913 - as for run
     )
     posed = with_items(posed, items, "added to the schedule")
     facts = load() if knowledge is None else knowledge
-    # What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
-    conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
-    overrides = {name: value for name, value in posed.set.items() if name not in conditions}
-    for name, allowed in value_faults(facts, conditions):
-        raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
+    conditions, overrides = _divided(posed, facts)
     bench = Bench() if bench is None else bench
     posed = with_levels(posed, facts, lambda other: _source(other, posed, overrides, facts, silenced, bench))
     model = bench.model(facts, posed.species, posed.hypotheses, overrides, silenced, posed.lobes)
@@ -217,6 +213,17 @@ def perform(  # noqa: PLR0913 - as for run
     course = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
     name = _name_of(experiment)
     return Run(_result(name, posed, facts, model, course, waves, seed, engine, changes, lead_in), posed, model, course)
+
+
+def _divided(posed: Experiment, facts: Knowledge) -> tuple[dict[str, float], dict[str, float]]:
+    """Return what an experiment sets of the body, and what it sets of the model.
+
+    What the body demands and sends belongs to the animal: it is set at time zero, on the model of a healthy one.
+    """
+    conditions = {name: value for name, value in posed.set.items() if name.startswith("body.")}
+    for name, allowed in value_faults(facts, conditions):
+        raise ExperimentError(f"parameter {name!r}: value {conditions[name]!r}; allowed: {allowed}; correct the value")
+    return conditions, {name: value for name, value in posed.set.items() if name not in conditions}
 
 
 def _source(

@@ -366,7 +366,7 @@ def _explain_item(path: str, item: object) -> str:
         return f"field {shown(path)} has {number} of 'injury' and 'intervention'; allowed: exactly one; {example}"
     key = "injury" if "injury" in item else "intervention"
     other = "intervention" if key == "injury" else "injury"
-    if item[key] in KINDS[other]:
+    if str(item[key]) in KINDS[other]:
         return f"field {shown(f'{path}.{key}')}: {shown(item[key])} is an {other}; allowed: {other}; write it there"
     names = nearest(str(item[key]), KINDS[key], len(KINDS[key]))
     return f"field {shown(f'{path}.{key}')}: value {shown(item[key])}; allowed: {', '.join(names)}; choose one"

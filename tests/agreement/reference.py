@@ -457,6 +457,7 @@ class Reference:
             tissue |= {f"dead.necrotic@{z}", f"dead.apoptotic@{z}"}
         rest["bile_return"] = 1.0
         rest["inflow_response"] = 0.0
+        rest["NK"] = 1.0
         load = 1.0
         shortfall = hill(load, 1 / self.number("critical_function"), FAILURE_POWER)
         rest["deficit"] = shortfall / self.number("deficit_recovery")
@@ -586,11 +587,21 @@ class Reference:
         """Return what the cells of the liver make of flow, shear, oxygen and metabolic load."""
         q: dict[str, float] = {}
         q["capacity"] = sum(m[f"HEP.mass@{z}"] for z in ZONES)
-        q["load"] = m.now("body.demand") / max(q["capacity"], FLOOR_CAPACITY)
+        shared = m.now("body.demand_shared")
+        asked = m.now("lobe.demand", m.now("body.demand"))
+        q["load"] = shared * asked / max(q["capacity"], FLOOR_CAPACITY) + (1 - shared) * m.now("body.demand")
         q["function"] = q["capacity"] / max(m.now("body.demand"), FLOOR)
         answer = m["inflow_response"] + m.now("inflow_fast") * (1 - q["function"])
         response = 1 + m.now("body.inflow_answers", 1.0) * answer
         q["inflow"] = m.now("body.inflow") * response
+        by_artery = self.number("arterial_share")
+        spared = (
+            self.number("arterial_buffer") * (1 - by_artery) * (1 - q["inflow"])
+        )  # in healthy flows of both vessels
+        q["artery"] = m.now("body.arterial_inflow") * max(0.0, by_artery + spared) / by_artery
+        q["blood"] = m.now("lobe.blood", by_artery * q["artery"] + (1 - by_artery) * q["inflow"])
+        with_artery = self.number("arterial_oxygen_share")
+        q["oxygen_supply"] = m.now("lobe.oxygen_supply", with_artery * q["artery"] + (1 - with_artery) * q["inflow"])
         flow, other_way, limit = (
             m.now("body.bile_flow"),
             self.number("bile_detox_share"),
@@ -604,7 +615,7 @@ class Reference:
         q["volume"] = sum(q[f"volume@{z}"] for z in ZONES)
         for cell in self.knowledge.cells:
             q[f"tissue.{cell.id}"] = sum(m[f"{cell.id}.count@{z}"] for z in cell.zones) / max(q["volume"], FLOOR)
-        q["flow"] = q["inflow"] / max(q["volume"], FLOOR)
+        q["flow"] = m.now("lobe.blood", q["inflow"]) / max(q["volume"], FLOOR)
         for cell in self.knowledge.cells:
             for z in cell.zones:
                 per_volume = m[f"{cell.id}.count@{z}"] / max(q[f"volume@{z}"], FLOOR)
@@ -615,7 +626,7 @@ class Reference:
         """Flow through one sinusoid, its radius, wall shear (Poiseuille), the volume of the zone, and oxygen."""
         lining, mass = m[f"LSEC.count@{z}"], m[f"HEP.mass@{z}"]
         part = self.zone_share("LSEC", z)
-        through_one = q["inflow"] * part / max(lining, FLOOR_LSEC)
+        through_one = q["blood"] * part / max(lining, FLOOR_LSEC)
         radius = power(through_one, m.now("distension_exponent")) * self._gates(m, z, "physics.radius")
         q[f"sinusoid_flow@{z}"] = through_one
         q[f"radius@{z}"] = radius
@@ -627,14 +638,15 @@ class Reference:
                 size = m[f"{cell.id}.mass@{z}"] if cell.has_mass else m[f"{cell.id}.count@{z}"]
                 cells += m.now(cell.volume_share) * size
         dead = m[f"dead.necrotic@{z}"] + m[f"dead.apoptotic@{z}"]
-        q[f"volume@{z}"] = cells + lumen + dead - self._healthy_dead(z)
+        q[f"volume@{z}"] = cells + lumen + dead - self._healthy_dead(z) + m.now("body.space") / 3
         q[f"necrotic_area@{z}"] = m[f"dead.necrotic@{z}"] / max(q[f"volume@{z}"], FLOOR)
         q[f"dead_area@{z}"] = dead / max(q[f"volume@{z}"], FLOOR)
         vessels = lining / max(mass, FLOOR) * self.zone_share("HEP", z) / part
         # Supply against Michaelis-Menten use, 1 x profile in health.
         scale = 1 + self.number("oxygen_extraction")
         q[f"vascular@{z}"] = vessels
-        extracted = hill(vessels, self.number("oxygen_extraction"), 1.0)
+        brought = vessels * q["oxygen_supply"] + m.now("body.oxygen_beside_blood")
+        extracted = hill(brought, self.number("oxygen_extraction"), 1.0)
         q[f"oxygen@{z}"] = self.number("oxygen_profile", z) * scale * extracted
         q[f"size@{z}"] = mass / max(m[f"HEP.count@{z}"], FLOOR)
 
@@ -642,6 +654,7 @@ class Reference:
         """The slow part of the answer of total inflow to the share of function lost."""
         aim = m.now("inflow_slow") * (1 - m.physics["function"])
         d["inflow_response"] = (aim - m["inflow_response"]) / self.number("inflow_time")
+        d["NK"] = (m.physics["blood"] - m["NK"]) / self.number("nk_return_time")
 
     def _dead(self, m: Moment, d: dict[str, float]) -> None:
         """Necrosis adds to the dead, Kupffer cells and others clear them; bile that reaches the gut comes back."""
@@ -772,7 +785,7 @@ class Reference:
 
         for process in cell.processes:
             if process.kind == "influx":
-                arriving = m.now(process.rate) * gates(process) * m.physics["inflow"] * self.zone_share(cell.id, z)
+                arriving = m.now(process.rate) * gates(process) * m.physics["blood"] * self.zone_share(cell.id, z)
                 # Who arrives beyond the healthy rate bears the lineage of the process, the others the first one.
                 fold = arriving / (self.number(process.rate) * self.zone_share(cell.id, z))
                 excess = max(0.0, fold - 1.0) if process.lineage else 0.0

@@ -65,12 +65,22 @@ class TwoLobes:
         answer = state["inflow_response"] + now("inflow_fast") * (1 - function)
         self.inflow = now("body.inflow") * (1 + now("body.inflow_answers", 1.0) * answer)
         self.function = function
+        whole = self.module.Moment(self.one, {**self.lobe_state(state, "A"), "inflow_response": 0.0}, {
+            **common, "body.inflow": self.inflow, "body.inflow_answers": 0.0
+        }).physics  # fmt: skip
+        self.blood = whole["blood"]
         arterial = self.one.number("arterial_share")
         found = {}
         for x in LOBES:
-            part = arterial * bed[x] / sum(bed.values()) + (1 - arterial) * conductance[x] / sum(conductance.values())
-            sent = {"body.inflow": self.inflow * part / self.size[x], "body.inflow_answers": 0.0}
-            found[x] = {**common, **sent, "body.demand": now("body.demand") * part / self.size[x]}
+            by_artery = arterial * whole["artery"] * bed[x] / sum(bed.values())
+            by_vein = (1 - arterial) * self.inflow * conductance[x] / sum(conductance.values())
+            blood = by_artery + by_vein
+            found[x] = {
+                **common,
+                "lobe.blood": blood / self.size[x],
+                "lobe.oxygen_supply": whole["oxygen_supply"],
+                "lobe.demand": now("body.demand") * blood / whole["blood"] / self.size[x],
+            }
         return found
 
     def capacity(self, state: Mapping[str, float]) -> float:
@@ -125,12 +135,14 @@ class TwoLobes:
     def _body(self, state: Mapping[str, float], moment: Any, runtime: Mapping[str, float]) -> dict[str, float]:
         """The response of inflow, bile acids on their way back, and the account of lost function."""
         one, now = self.one, moment.now
-        demand = runtime.get("body.demand", one.number("body.demand"))
-        shortfall = self.module.hill(demand / self.capacity(state), 1 / one.number("critical_function"), 8.0)
+        demand, shared = now("body.demand"), now("body.demand_shared")
+        load = shared * demand / self.capacity(state) + (1 - shared) * demand
+        shortfall = self.module.hill(load, 1 / one.number("critical_function"), 8.0)
         back = now("body.bile_flow") * now("body.bile_return")
         return {
             "inflow_response": (now("inflow_slow") * (1 - self.function) - state["inflow_response"])
             / one.number("inflow_time"),
+            "NK": (self.blood - state["NK"]) / one.number("nk_return_time"),
             "bile_return": (back - state["bile_return"]) / one.number("bile_transit"),
             "deficit": shortfall - now("deficit_recovery") * state["deficit"],
         }

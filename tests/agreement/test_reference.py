@@ -174,6 +174,10 @@ def test_same_derivative_at_any_state(pair: Pair, seed: int) -> None:
     [
         {"body.demand": 1.5},
         {"body.inflow": 0.4},
+        {"body.inflow": 0.0},
+        {"body.inflow": 4.0, "body.arterial_inflow": 0.5},
+        {"body.inflow": 0.0, "body.arterial_inflow": 0.0, "body.oxygen_beside_blood": 1.0, "body.space": 0.4},
+        {"body.demand_shared": 0.3, "body.demand": 1.4},
         {"free.IL6": 0.1},
         {"free.ECM": 0.5, "free.HGF": 3.0},
         {"supply.IL6": 3.0, "supply.LPS": 2.0},
@@ -280,7 +284,12 @@ ERRORS = {
     "the store keeps what it frees": ("bound * growth - freed", "bound * growth - freed * growth"),
     "mixing": ("m.now(signal.mixing) * (mean - m[here])", "m.now(signal.mixing) * (m[here] - mean)"),
     "mass does not die": ("(m.now(process.rate) + death) * m[mass]", "(m.now(process.rate) + healthy.death) * m[mass]"),
-    "arrivals ignore inflow": ('gates(process) * m.physics["inflow"]', "gates(process)"),
+    "arrivals ignore inflow": ('gates(process) * m.physics["blood"]', "gates(process)"),
+    "the artery does not answer": ("max(0.0, by_artery + spared)", "by_artery"),
+    "an artery can flow backwards": ("max(0.0, by_artery + spared)", "(by_artery + spared)"),
+    "oxygen without blood": ('vessels * q["oxygen_supply"]', "vessels"),
+    "a shared demand": ("shared * asked /", "asked /"),
+    "no room beside the tissue": ('m.now("body.space") / 3', 'm.now("body.space")'),
     "clearance ignores Kupffer cells": ('"KC": "KC.total"}', '"KC": "volume"}'),
     "failure": ("FAILURE_POWER = 8.0", "FAILURE_POWER = 7.0"),
     "number ratio": ("self.number(cell.number) / self.number(other.number)", "1.0"),
@@ -301,5 +310,6 @@ def test_a_planted_error_is_noticed(pair: Pair, knowledge: Knowledge, course: Fl
     right, wrong = ERRORS[error]
     assert SOURCE.count(right) == 1, "the text to spoil is not there once"
     spoiled = Pair(pair.model, reference_module(SOURCE.replace(right, wrong)).Reference(knowledge))
-    runtime = {"free.IL6": 0.1, "activity.gene.TLR4@KC": 0.0, "inflow_fast": -0.2}
+    runtime = {"free.IL6": 0.1, "activity.gene.TLR4@KC": 0.0, "inflow_fast": -0.2, "body.demand_shared": 0.8}
+    runtime |= {"body.inflow": 3.0 if "backwards" in error else 0.9, "body.space": 0.1}
     assert any(spoiled.disagreements(y, runtime) for y in course[[0, 4, 7]])

@@ -20,7 +20,10 @@ from hepatalk.model.compiler import compile_model
 
 Floats = npt.NDArray[np.float64]
 HERE = Path(__file__).parent
-APART = {"lobe.A.portal": 0.1, "lobe.B.portal": 0.9, "portal_collaterals": 0.3, "body.demand": 1.3, "body.inflow": 0.9}
+APART = {
+    **{"lobe.A.portal": 0.1, "lobe.B.portal": 0.9, "portal_collaterals": 0.3, "body.demand": 1.3, "body.inflow": 0.9},
+    **{"body.arterial_inflow": 0.8, "body.demand_shared": 0.7, "body.space": 0.2, "body.oxygen_beside_blood": 0.1},
+}
 
 
 def module_of(name: str) -> Any:

@@ -41,6 +41,20 @@ def message(*lines: str, to_the_end: bool = False) -> str:
             "write, for example, '0 h'",
         ),
         (
+            "{at: 0 h, intervention: ischaemia}",
+            "t.yaml: field 'schedule[0].intervention': 'ischaemia' is an injury; allowed: injury; write it there",
+        ),
+        (
+            "{at: 0 h, injury: ischaemia}",
+            "t.yaml: field 'schedule[0].until' is missing; allowed: a time with unit, later than 'at'; "
+            "write, for example, `until: 60 min`",
+        ),
+        (
+            "{at: 2 h, until: 1 h, injury: ischaemia}",
+            "t.yaml: field 'schedule[0].until': value '1 h'; allowed: later than 'at' (2 h); "
+            "correct one of the two times",
+        ),
+        (
             "{at: 0 h, every: 72, injury: duct_injury, fraction: 0.5}",
             "t.yaml: field 'schedule[0].every': time 72 has no unit; allowed units: s, min, h, d, week; "
             "write, for example, '72 h'",

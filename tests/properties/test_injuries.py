@@ -220,3 +220,26 @@ def test_bile_without_flow_is_balanced_by_the_other_way_out(model: CompiledModel
     system.rhs(0.0, y, yp)
     moving = [yp[model.slot_index[name]] for name in ("bile_return", "signal.BA")]
     assert moving == pytest.approx([0.0, 0.0], abs=1e-14)
+
+
+# --- cells that are a level of the body
+
+
+NK = "{at: %s, intervention: deplete, cell: NK, fraction: %s}"
+
+
+def test_depleted_killer_cells_come_back_and_do_nothing_unless_a_hypothesis_says_so() -> None:
+    control, depleted = ran(PHX), ran(PHX, NK % ("-24 h", "0.99"))
+    left = 0.01 + 0.99 * (1.0 - np.exp(-24.0 / 120.0))
+    assert depleted.at("count.NK", 0.0) == pytest.approx(left, rel=1e-4)
+    assert control.readout("count.NK").min() == pytest.approx(1.0)
+    assert differ(control, depleted) < 1e-6
+
+
+def test_depleted_killer_cells_release_their_brake_where_the_hypothesis_is_on() -> None:
+    role = ("nk_role",)
+    control = perform(posed([PHX], 3.0), every=6.0, hypotheses=role).result
+    depleted = perform(posed([PHX, NK % ("-24 h", "0.99")], 3.0), every=6.0, hypotheses=role).result
+    little = perform(posed([PHX, NK % ("-24 h", "1e-6")], 3.0), every=6.0, hypotheses=role).result
+    assert depleted.readout("s_phase.HEP").max() > 1.005 * control.readout("s_phase.HEP").max()
+    assert differ(little, control) < 1e-4

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hepatalk.errors import ExperimentError, shown
 
-__all__ = ["assignments", "items"]
+__all__ = ["assignments", "dish", "items"]
 
 _EXAMPLES = {
     "injury": "--injury 'hepatocyte_ablation fraction=0.5 at=0h'",
@@ -61,6 +61,40 @@ def items(injuries: Sequence[str], interventions: Sequence[str]) -> tuple[dict[s
     """
     texts = [("injury", text) for text in injuries] + [("intervention", text) for text in interventions]
     return tuple(_item(kind, text) for kind, text in texts)
+
+
+def dish(cells: str | None, medium: str | None) -> dict[str, object]:
+    """Return the culture that ``--culture HEP,KC:0.5`` and ``--medium HGF:5,EGF:3`` ask for; empty without both.
+
+    Raises
+    ------
+    ExperimentError
+        For a name or number that cannot be read, or a name that is given twice.
+    """
+    asked: dict[str, object] = {}
+    if cells is not None:
+        asked["cells"] = _levels("--culture", cells, 1.0, "--culture HEP,KC:0.5")
+    if medium is not None:
+        asked["medium"] = _levels("--medium", medium, None, "--medium HGF:5,EGF:3")
+    return asked
+
+
+def _levels(option: str, text: str, otherwise: float | None, example: str) -> dict[str, float]:
+    """Return the numbers of ``NAME:NUMBER,...``; a name alone has `otherwise`, if there is one."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, number = part.strip().partition(":")
+        try:
+            value = float(number) if colon or otherwise is None else otherwise
+        except ValueError:
+            value = math.nan
+        if not name or not math.isfinite(value):
+            form = "NAME:NUMBER,..." if otherwise is None else "NAME or NAME:NUMBER, with commas between"
+            raise ExperimentError(f"{option} {shown(text)}; allowed: {form}; write, for example, {example}")
+        if name in found:
+            raise ExperimentError(f"{option} names {shown(name)} twice; allowed: each name once; remove one")
+        found[name] = value
+    return found
 
 
 def _item(kind: str, text: str) -> dict[str, object]:

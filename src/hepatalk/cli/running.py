@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hepatalk.cli.asking import assignments, items
+from hepatalk.cli.asking import assignments, dish, items
 from hepatalk.cli.console import background, note, print_json, say, table, warn
 from hepatalk.errors import ExperimentError, shown, unknown
 
@@ -61,6 +61,14 @@ _Intervene = Annotated[
         help="Intervention to add, such as 'deplete cell=KC fraction=0.9 at=48h'; repeatable.",
     ),
 ]
+_Culture = Annotated[
+    str | None,
+    typer.Option(metavar="CELL[:N],...", help="Put these cells into a dish, N x those of a liver: 'HEP,KC:0.5'."),
+]
+_Medium = Annotated[
+    str | None,
+    typer.Option(metavar="SIGNAL:LEVEL,...", help="Levels held in the medium of the dish: 'HGF:5,EGF:3'."),
+]
 _Bisect = Annotated[
     bool, typer.Option("--bisect", help="With the name phx: find the smallest remnant that is survived.")
 ]
@@ -89,6 +97,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hypothesis: _Hypothesis = None,
     injury: _Injury = None,
     intervene: _Intervene = None,
+    culture: _Culture = None,
+    medium: _Medium = None,
     bisect: _Bisect = False,
     tolerance: _Tolerance = 0.01,
     members: _Members = 1,
@@ -103,6 +113,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hepatalk run phx70 --knockout Il6 --out results/il6
     hepatalk run phx70 --set hgf_half_life=0.1 --json
     hepatalk run phx70 --intervene 'deplete cell=KC fraction=0.9 at=-48h'
+    hepatalk run hep_culture --culture HEP,KC --medium HGF:5
     hepatalk run phx --bisect
     """  # noqa: D301 - \b keeps the lines of the example apart
     asked = _Asked(
@@ -116,9 +127,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         assignments(set_ or []),
         items(injury or (), intervene or ()),
         members,
+        dish(culture, medium),
     )
     if bisect:
-        _refuse_to_bisect(name, out, members)
+        _refuse_to_bisect(name, out, members, bool(asked.culture))
         _refuse_early("phx50", asked)
         _bisect(asked, tolerance, json)
         return
@@ -153,6 +165,7 @@ class _Asked:
     values: dict[str, float]
     items: tuple[dict[str, object], ...] = ()
     members: int = 1
+    culture: dict[str, object] = field(default_factory=dict)
 
 
 def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None) -> None:
@@ -258,6 +271,7 @@ def _refuse_early(name: str, asked: _Asked) -> None:
         knockouts=asked.knockouts,
         hypotheses=asked.hypotheses,
         parameters=asked.values,
+        culture=asked.culture,
     )
     with_items(posed, asked.items, "command line")
 
@@ -278,13 +292,15 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
         set=asked.values,
         hypotheses=asked.hypotheses,
         items=asked.items,
+        culture=asked.culture,
         knowledge=knowledge,
     )
     return finished, knowledge
 
 
-def _refuse_to_bisect(name: str, out: Path | None, members: int) -> None:
+def _refuse_to_bisect(name: str, out: Path | None, members: int, in_dish: bool) -> None:
     refused = {f"the experiment {shown(name)}": name != "phx", "--members": members != 1, "--out": out is not None}
+    refused["a culture"] = in_dish
     what = " and ".join(word for word, given in refused.items() if given)
     if what:
         raise ExperimentError(

@@ -31,6 +31,9 @@ def print_summary(run: Run) -> None:
     )
     say(f"model {origin.model_hash}, knowledge {origin.knowledge_version}")
     say()
+    if posed.culture is not None:
+        _print_dish(run)
+        return
     _print_volume(run)
     say()
     _print_waves(run)
@@ -42,6 +45,20 @@ def print_summary(run: Run) -> None:
     say(f"hepatocytes at the end: number {count:.3f}, size {size:.3f} x healthy")
     died = run.course.died_at_h
     say("survived" if died is None else f"died at {died:g} h; the curves hold the last values from there on")
+
+
+def _print_dish(run: Run) -> None:
+    """Print what the experiment reads of cells in a dish, at times."""
+    from hepatalk.experiments.marks import marks
+
+    result, culture = run.result, run.experiment.culture
+    cells = {} if culture is None else culture.cells
+    say("in the dish: " + ", ".join(f"{cell} x {n:g}" for cell, n in cells.items()) + " of a healthy liver")
+    times = [m.at_h for m in marks(run, _TIMES_H)]
+    names = [name for name in run.experiment.readouts if name != "survived"]
+    rows = [(name, *(f"{result.at(name, t):.4g}" for t in times), result.unit(name)) for name in names]
+    columns = tuple(f"{t:g} h" for t in times)
+    table(("readout", *columns, "unit"), rows, right=columns)
 
 
 def _print_volume(run: Run) -> None:

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from hepatalk.errors import ExperimentError, UnknownNameError, nearest, shown, unknown
+from hepatalk.experiments.culture import Culture
 from hepatalk.experiments.fields import Genes, Hours, Name, Names, Record, field, wrong
 from hepatalk.experiments.items import KINDS, ScheduleItem, record_of
 from hepatalk.experiments.lobes import names_a_lobe
@@ -67,6 +68,8 @@ class Experiment(Record):
         Alternatives switched on; genes taken away, as ``GENE`` or ``GENE@CELL``.
     set : dict of str to float
         Parameter values that replace the sourced ones from the start, in the unit of each parameter.
+    culture : Culture or None
+        Cells in a dish instead of an animal, from some time on.
     """
 
     title: Annotated[str, StringConstraints(min_length=1, max_length=200)] = field(
@@ -85,6 +88,9 @@ class Experiment(Record):
     hypotheses: Names = field("a list of hypothesis ids", "hypotheses: []", default=())
     knockouts: Genes = field("a list of GENE or GENE@CELL", "knockouts: [Il6]", default=())
     set: dict[Name, float] = field("parameter names with finite numbers", "set: {body.demand: 1.0}", default={})
+    culture: Culture | None = field(
+        "a mapping of what the dish holds", "culture: {cells: [HEP, KC], medium: {EGF: 1}}", default=None
+    )
 
     @model_validator(mode="after")
     def _output_is_bounded(self) -> Experiment:
@@ -231,6 +237,7 @@ def overridden(
     knockouts: Sequence[str] = (),
     hypotheses: Sequence[str] = (),
     parameters: Mapping[str, float] | None = None,
+    culture: Mapping[str, object] | None = None,
 ) -> Experiment:
     """Return an experiment with some of its fields replaced or added to, validated again.
 
@@ -246,6 +253,8 @@ def overridden(
         Added to the experiment's own.
     parameters : mapping of str to float, optional
         Added to `Experiment.set`, the new value winning.
+    culture : mapping, optional
+        Fields of `Culture` that replace the experiment's own, or make a culture of it.
 
     Returns
     -------
@@ -264,6 +273,8 @@ def overridden(
     data["knockouts"] = tuple(dict.fromkeys((*experiment.knockouts, *knockouts)))
     data["hypotheses"] = tuple(dict.fromkeys((*experiment.hypotheses, *hypotheses)))
     data["set"] = experiment.set | dict(parameters or {})
+    if culture:
+        data["culture"] = {**(data["culture"] or {}), **culture}
     return experiment_from_mapping(data, where)
 
 
@@ -323,7 +334,8 @@ def _explain(detail: ErrorDetails) -> str:
     """Turn one of pydantic's errors into: field, value, allowed values, next step."""
     location, kind, value = detail["loc"], detail["type"], detail["input"]
     inside_item = len(location) > 2 and location[0] == "schedule"
-    record = record_of(str(location[2])) if inside_item else Experiment
+    inside_dish = len(location) > 1 and location[0] == "culture"
+    record = record_of(str(location[2])) if inside_item else Culture if inside_dish else Experiment
     path = _path(tuple(part for k, part in enumerate(location) if not (inside_item and k == 2)))
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _explain_item(path, value)
@@ -337,7 +349,7 @@ def _explain(detail: ErrorDetails) -> str:
         parts = detail["ctx"]
         full = ".".join(part for part in (path, parts["field"]) if part)
         return f"field {shown(full)}: value {shown(parts['value'])}; allowed: {parts['allowed']}; {parts['step']}"
-    field = record.model_fields[str(location[3 if inside_item else 0])]
+    field = record.model_fields[str(location[3 if inside_item else 1 if inside_dish else 0])]
     allowed, step = field.description, f"write, for example, `{(field.examples or [''])[0]}`"
     if kind == "missing":
         return f"field {shown(path)} is missing; allowed: {allowed}; {step}"
@@ -353,6 +365,9 @@ def _explain_item(path: str, item: object) -> str:
         number = "both" if "injury" in item else "none"
         return f"field {shown(path)} has {number} of 'injury' and 'intervention'; allowed: exactly one; {example}"
     key = "injury" if "injury" in item else "intervention"
+    other = "intervention" if key == "injury" else "injury"
+    if str(item[key]) in KINDS[other]:
+        return f"field {shown(f'{path}.{key}')}: {shown(item[key])} is an {other}; allowed: {other}; write it there"
     names = nearest(str(item[key]), KINDS[key], len(KINDS[key]))
     return f"field {shown(f'{path}.{key}')}: value {shown(item[key])}; allowed: {', '.join(names)}; choose one"
 

@@ -16,6 +16,7 @@ bile_duct_ligation           ``body.bile_flow`` = 0 at `at`, = 1 at `until` or a
 duct_injury f                a share f of the BECs dies and stays as dead tissue
 hepatocyte_ablation f        a share f of the hepatocytes of every zone dies and stays as dead tissue
 zonal_necrosis f1, f2, f3    the same with a share for each zone
+ischaemia f                  ``body.inflow`` and ``body.arterial_inflow`` = 1 - f, = what they were before at `until`
 block_division C, e          the rate at which C enters the cycle (HEP: S phase) x (1 - e)
 neutralise S, q              ``free.S`` x (1 - q) at `at`, x 1 / (1 - q) at `until`
 supplement S, k              ``free.S`` x k at `at`, x 1 / k at `until`
@@ -36,6 +37,7 @@ hold_portal_flow k           ``body.inflow`` = k at `at`, = what it was before a
 drain_bile                   ``body.bile_return`` = 0 (1 if given back), ``body.bile_flow`` = 1
 body                         demand, inflow, ``free.LPS`` (endotoxin), ``free.NE`` (noradrenaline) x factors
 set_parameter P, v           P = v at `at`
+medium, conditioned_medium   `hepatalk.experiments.culture`
 ===========================  =====================================================================
 """
 
@@ -49,6 +51,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from hepatalk.errors import ExperimentError, shown, unknown
+from hepatalk.experiments.culture import refuse_in_culture
 from hepatalk.experiments.experiment import Experiment
 from hepatalk.experiments.items import (
     BileDuctLigation,
@@ -61,6 +64,7 @@ from hepatalk.experiments.items import (
     Graft,
     HepatocyteAblation,
     HoldPortalFlow,
+    Ischaemia,
     Item,
     KnockDown,
     Label,
@@ -81,6 +85,7 @@ from hepatalk.experiments.items import (
 )
 from hepatalk.experiments.lobes import lobe_changes, parameter_changes, refuse_impossible
 from hepatalk.model.schedule import Change
+from hepatalk.model.visitors import VISITORS
 from hepatalk.units import hours_text
 
 __all__ = ["DIVISION_RATES", "MOST_REPEATS", "GeneShares", "changes_of"]
@@ -93,6 +98,7 @@ MOST_REPEATS = 1000
 _LIVER = "liver"
 _DEMAND = "body.demand"
 _INFLOW = "body.inflow"
+_ARTERY = "body.arterial_inflow"
 _ANSWERS = "body.inflow_answers"
 _BILE_FLOW = "body.bile_flow"
 _BILE_RETURN = "body.bile_return"
@@ -164,6 +170,7 @@ def changes_of(experiment: Experiment, shares: GeneShares | None = None) -> tupl
         For a cell type whose division cannot be blocked.
     """
     refuse_impossible(experiment.schedule)
+    refuse_in_culture(experiment.culture, experiment.schedule, experiment.set)
     actions: list[_Action] = []
     events: list[_Event] = []
     for index, item in enumerate(experiment.schedule):
@@ -190,6 +197,10 @@ def _events(index: int, item: Item, end_h: float) -> list[_Event]:
                 label = f"{killed:.4g} of the {cell} of the graft killed by cold"
                 found.append(Change(at, "kill", cell, 1.0 - killed, label, _NECROTIC))
             return [_Event(index, change) for change in found]
+        case Deplete(cell=cell, fraction=fraction) if cell in VISITORS:
+            return [
+                _Event(index, Change(at, "scale_state", cell, 1.0 - fraction, f"{fraction:.4g} of the {cell} removed"))
+            ]
         case Deplete(cell=cell, fraction=fraction):
             return [_Event(index, Change(at, "kill", cell, 1.0 - fraction, f"{fraction:.4g} of the {cell} removed"))]
         case Label(cell=cell, zone=zone, fraction=fraction):
@@ -320,6 +331,9 @@ def _on_body(item: Item) -> list[_Written]:
 def _on_flow(item: Item) -> list[_Written]:
     """Return what an item does to the blood that the liver receives."""
     match item:
+        case Ischaemia(fraction=fraction):
+            label = f"{fraction:.4g} of the inflow by vein and artery clamped"
+            return [(target, 1.0 - fraction, True, label) for target in (_INFLOW, _ARTERY)]
         case HoldPortalFlow(factor=factor):
             silent = (_ANSWERS, 0.0, True, "inflow does not answer to lost function")
             return [(_INFLOW, factor, True, f"inflow held at {factor:.4g}"), silent]

@@ -11,14 +11,17 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
+from hepatalk.experiments.culture import ConditionedMedium, Medium
 from hepatalk.experiments.fields import AtOnce, Gene, Hours, Item, Lasting, Name, field, wrong
 from hepatalk.experiments.lobes import Lobectomy, PortalEmbolisation, PortalLigation, Transection
+from hepatalk.units import hours_text
 
 __all__ = [
     "KINDS",
     "BileDuctLigation",
     "BlockDivision",
     "Body",
+    "ConditionedMedium",
     "Deplete",
     "DepleteMatrix",
     "DrainBile",
@@ -28,9 +31,11 @@ __all__ = [
     "HoldPortalFlow",
     "Injury",
     "Intervention",
+    "Ischaemia",
     "Item",
     "KnockDown",
     "Label",
+    "Medium",
     "Neutralise",
     "Overexpress",
     "PartialHepatectomy",
@@ -138,6 +143,24 @@ class BlockDivision(Lasting):
     efficacy: float = field("0 < efficacy < 1 (for a complete block say 0.999)", "efficacy: 0.999", **_FRACTION)
 
 
+class Ischaemia(Item):
+    """Both inflows of the liver are clamped, all or a part of them, and opened again at `until`."""
+
+    at: Hours = field("a time with unit", "at: 0 h")
+    injury: Literal["ischaemia"]
+    until: Hours = field("a time with unit, later than 'at'", "until: 60 min")
+    fraction: float = field(
+        "0 < fraction <= 1 (part of the inflow that is kept out)", "fraction: 1.0", default=1.0, gt=0.0, le=1.0
+    )
+
+    @model_validator(mode="after")
+    def _opens_after_it_closes(self) -> Ischaemia:
+        if self.until <= self.at:
+            start = hours_text(self.at)
+            raise wrong("until", hours_text(self.until), f"later than 'at' ({start})", "correct one of the two times")
+        return self
+
+
 # --- interventions -------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +224,7 @@ class Deplete(Item):
     """Cells of a type are removed at a moment, as by clodronate, gadolinium or gliotoxin; they may come back."""
 
     intervention: Literal["deplete"]
-    cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP", "cell: KC")
+    cell: Cell = field("HEP, LSEC, HSC, KC, BEC, BIP, NK", "cell: KC")
     fraction: float = field("0 < fraction < 1 (for all cells say 0.999)", "fraction: 0.9", **_FRACTION)
 
 
@@ -312,6 +335,7 @@ Injury = (
     | HepatocyteAblation
     | ZonalNecrosis
     | BlockDivision
+    | Ischaemia
     | PortalLigation
     | PortalEmbolisation
     | Transection
@@ -337,6 +361,8 @@ Intervention = (
     | ScaleDemand
     | ScaleInflow
     | Body
+    | Medium
+    | ConditionedMedium
 )
 
 _INJURIES: dict[str, type[Item]] = {
@@ -347,6 +373,7 @@ _INJURIES: dict[str, type[Item]] = {
     "hepatocyte_ablation": HepatocyteAblation,
     "zonal_necrosis": ZonalNecrosis,
     "block_division": BlockDivision,
+    "ischaemia": Ischaemia,
     "portal_ligation": PortalLigation,
     "portal_embolisation": PortalEmbolisation,
     "transection": Transection,
@@ -372,6 +399,8 @@ _INTERVENTIONS: dict[str, type[Item]] = {
     "scale_demand": ScaleDemand,
     "scale_inflow": ScaleInflow,
     "body": Body,
+    "medium": Medium,
+    "conditioned_medium": ConditionedMedium,
 }
 #: The record of each name, by the field that holds the name.
 KINDS = MappingProxyType({"injury": _INJURIES, "intervention": _INTERVENTIONS})
@@ -401,6 +430,7 @@ ScheduleItem = Annotated[
     | Annotated[HepatocyteAblation, Tag("injury:hepatocyte_ablation")]
     | Annotated[ZonalNecrosis, Tag("injury:zonal_necrosis")]
     | Annotated[BlockDivision, Tag("injury:block_division")]
+    | Annotated[Ischaemia, Tag("injury:ischaemia")]
     | Annotated[PortalLigation, Tag("injury:portal_ligation")]
     | Annotated[PortalEmbolisation, Tag("injury:portal_embolisation")]
     | Annotated[Transection, Tag("injury:transection")]
@@ -423,6 +453,8 @@ ScheduleItem = Annotated[
     | Annotated[ReleaseLigature, Tag("intervention:release_ligature")]
     | Annotated[ScaleDemand, Tag("intervention:scale_demand")]
     | Annotated[ScaleInflow, Tag("intervention:scale_inflow")]
-    | Annotated[Body, Tag("intervention:body")],
+    | Annotated[Body, Tag("intervention:body")]
+    | Annotated[Medium, Tag("intervention:medium")]
+    | Annotated[ConditionedMedium, Tag("intervention:conditioned_medium")],
     Discriminator(_kind),
 ]

@@ -6,63 +6,27 @@ A readout is a ratio of sums of slots of the model, so that it means the same fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course
 from hepatalk.errors import unknown
+from hepatalk.experiments.readout import NO_CELLS, Readout
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.damage import MANNERS
 from hepatalk.model.places import at
+from hepatalk.model.visitors import VISITORS
 
 __all__ = ["Readout", "measure", "readouts_of", "tells_descent"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Fewer cells than this, of the healthy number, are rounding: a lobe that is gone has none.
-_NO_CELLS = 1e-6
-
-
-@dataclass(frozen=True)
-class Readout:
-    """A readout as slots of a model.
-
-    Attributes
-    ----------
-    name, unit, definition : str
-        As users see them.
-    over, under : tuple of int
-        Slots summed above and below the fraction line; no ``under`` means 1.
-    weights : tuple of int
-        Slots by which those above the line are weighted in a mean, one for each; no weights mean a plain sum.
-    scale : float
-        Factor on the ratio.
-    least : float
-        Below this what stands under the line is nothing, and the readout is 0: there is no share of what is not there.
-    drivers : tuple of (str, float)
-        Processes or targets whose rates move this readout, with the sign of their effect: what 'explain --run' asks.
-    balance : bool
-        Whether the drivers are gains and losses of one amount, which count in proportion to their size.
-    """
-
-    name: str
-    unit: str
-    definition: str
-    over: tuple[int, ...]
-    under: tuple[int, ...] = ()
-    weights: tuple[int, ...] = ()
-    scale: float = 1.0
-    least: float = 0.0
-    drivers: tuple[tuple[str, float], ...] = ()
-    balance: bool = False
-
-
 _GROW = (
     ("process.HEP.enlarge", 1.0),
     ("process.HEP.apoptosis", -1.0),
     ("process.HEP.necrosis", -1.0),
+    ("process.HEP.anoxia", -1.0),
 )
 _CYCLE = {
     "HEP": (
@@ -134,8 +98,8 @@ def _organ(model: CompiledModel) -> list[Readout]:
         Readout(
             "liver_volume",
             "fraction of healthy",
-            "volume of the liver over that of the healthy wild type",
-            _slots(model, "volume"),
+            "volume of the liver over that of the healthy wild type; of cells in a dish without the medium",
+            _slots(model, "tissue_volume"),
             drivers=_GROW,
             balance=True,
         ),
@@ -147,6 +111,12 @@ def _organ(model: CompiledModel) -> list[Readout]:
             _slots(model, "volume") if divided else (),
             drivers=tuple((n, -s) for n, s in _GROW),
             balance=True,
+        ),
+        Readout(
+            "arterial_flow",
+            "x healthy",
+            "flow through the hepatic artery of the whole liver over its healthy value",
+            _slots(model, "artery"),
         ),
         Readout(
             "shear",
@@ -198,7 +168,7 @@ def _damage(model: CompiledModel) -> list[Readout]:
 def _hepatocytes(model: CompiledModel) -> list[Readout]:
     g = model.groups
     mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
-    rates = {manner: _zoned(model, f"process.HEP.{manner}") for manner in ("apoptosis", "necrosis")}
+    ways = {"apoptosis": ("apoptosis",), "necrosis": ("necrosis", "anoxia")}
     found = [
         Readout(
             "hepatocyte_count",
@@ -213,6 +183,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             "mean volume of a hepatocyte over its healthy value",
             mass,
             count,
+            least=NO_CELLS,
             drivers=(("process.HEP.enlarge", 1.0),),
         ),
         Readout(
@@ -229,20 +200,23 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             "binucleate share of hepatocytes",
             tuple(g["HEP.binucleate"]),
             tuple(g["HEP"]),
+            least=NO_CELLS,
             drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0)),
         ),
     ]
-    for manner, slots in rates.items():
-        scale, weights = _mean(model, slots)
+    for manner, processes in ways.items():
+        scale, weights = _mean(model, _zoned(model, f"process.HEP.{manner}"))
+        slots = tuple(slot for process in processes for slot in _zoned(model, f"process.HEP.{process}"))
+        number = len(processes)
         found.append(
             Readout(
                 f"{manner}.HEP",
                 "1/h",
                 f"fraction of hepatocytes lost to {manner} per hour, mean over zones",
                 slots,
-                weights=weights,
-                scale=scale,
-                drivers=((f"process.HEP.{manner}", 1.0),),
+                weights=weights * number,
+                scale=scale * (number if weights else 1),
+                drivers=tuple((f"process.HEP.{process}", 1.0) for process in processes),
             )
         )
     return found
@@ -260,6 +234,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
                 f"share of {cell} in S phase",
                 tuple(model.groups[f"{cell}.s"]),
                 here,
+                least=NO_CELLS,
                 drivers=_CYCLE.get(cell, ()),
             )
         )
@@ -274,6 +249,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
                     f"share of {cell} that is in state {state}",
                     tuple(model.groups[f"{cell}.{state}"]),
                     here,
+                    least=NO_CELLS,
                     drivers=_CYCLE.get(cell, ()),
                 )
             )
@@ -288,6 +264,9 @@ def _cells(model: CompiledModel) -> list[Readout]:
                     drivers=_CYCLE.get(cell, ()),
                 )
             )
+    for name in VISITORS:
+        definition = f"number of {name} over the healthy number; a level of the body, without states"
+        found.append(Readout(f"count.{name}", "fraction of healthy", definition, _slots(model, name)))
     if "LSEC.marrow" in model.groups:
         found.append(
             Readout(
@@ -296,6 +275,7 @@ def _cells(model: CompiledModel) -> list[Readout]:
                 "share of LSECs from marrow progenitors recruited beyond the healthy rate",
                 tuple(model.groups["LSEC.marrow"]),
                 tuple(model.groups["LSEC"]),
+                least=NO_CELLS,
                 drivers=(("process.LSEC.recruit_marrow", 1.0),),
             )
         )
@@ -328,7 +308,7 @@ def _lineages(model: CompiledModel) -> list[Readout]:
         marked = _zoned(model, f"{cell}.{tracer}")
         if marked:
             here = tuple(model.groups[f"{cell}.count"])
-            found.append(Readout(name, "fraction", definition, marked, here, drivers=drivers))
+            found.append(Readout(name, "fraction", definition, marked, here, least=NO_CELLS, drivers=drivers))
     for cell in (name.removesuffix(".count") for name in model.groups if name.endswith(".count")):
         found.append(
             Readout(
@@ -337,6 +317,7 @@ def _lineages(model: CompiledModel) -> list[Readout]:
                 f"share of {cell} that bears the label",
                 _zoned(model, f"{cell}.label"),
                 tuple(model.groups[f"{cell}.count"]),
+                least=NO_CELLS,
             )
         )
     return found
@@ -430,7 +411,7 @@ def _of_lobes(model: CompiledModel) -> list[Readout]:
             drivers = tuple((f"{name}@{lobe}", sign) for name, sign in _CYCLE.get(cell, ()))
             found.append(
                 Readout(
-                    f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=_NO_CELLS, drivers=drivers
+                    f"s_phase.{cell}.{lobe}", "fraction", definition, cycling, here, least=NO_CELLS, drivers=drivers
                 )
             )
     return found

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from hepatalk.engines.base import Course, Progress
 from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.bench import Bench
+from hepatalk.experiments.conditioned import with_levels
+from hepatalk.experiments.culture import culture_changes
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
@@ -23,6 +25,7 @@ from hepatalk.knowledge.load import Knowledge, load
 from hepatalk.knowledge.records import Species
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
+from hepatalk.model.visitors import VISITORS
 from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
 
@@ -75,6 +78,7 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
     set: Mapping[str, float] | None = None,
     hypotheses: Sequence[str] = (),
     items: Sequence[Mapping[str, object]] = (),
+    culture: Mapping[str, object] | None = None,
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -101,6 +105,8 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         Alternatives to switch on.
     items : sequence of mapping
         Injuries and interventions added to the schedule, as a file has them.
+    culture : mapping, optional
+        What the dish holds, as a file has it: instead of the experiment's own, or to make a culture of it.
     knowledge : Knowledge, optional
         The shipped knowledge base when omitted.
     progress : callable, optional
@@ -126,6 +132,7 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         set=set,
         hypotheses=hypotheses,
         items=items,
+        culture=culture,
         knowledge=knowledge,
         progress=progress,
     ).result
@@ -143,6 +150,7 @@ def perform(  # noqa: PLR0913 - as for run
     set: Mapping[str, float] | None = None,
     hypotheses: Sequence[str] = (),
     items: Sequence[Mapping[str, object]] = (),
+    culture: Mapping[str, object] | None = None,
     knowledge: Knowledge | None = None,
     progress: Progress | None = None,
     silenced: Sequence[str] = (),
@@ -152,7 +160,7 @@ def perform(  # noqa: PLR0913 - as for run
 
     Parameters
     ----------
-    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, items, knowledge, progress
+    experiment, species, engine, days, every, seed, knockouts, set, hypotheses, items, culture, knowledge, progress
         As for `run`.
     silenced : sequence of str
         Rows whose influence is held at rest: what a statement does to an experiment.
@@ -179,14 +187,16 @@ def perform(  # noqa: PLR0913 - as for run
         knockouts=tuple(knockouts),
         hypotheses=tuple(hypotheses),
         parameters=dict(set or {}),
+        culture=culture,
     )
     posed = with_items(posed, items, "added to the schedule")
     facts = load() if knowledge is None else knowledge
     conditions, overrides = _split_parameters(facts, posed)
     bench = Bench() if bench is None else bench
+    posed = with_levels(posed, facts, lambda other: _source(other, posed, overrides, facts, silenced, bench))
     model = bench.model(facts, posed.species, posed.hypotheses, overrides, silenced, posed.lobes)
     from_start = [Change(0.0, "set_parameter", n, v, f"{n} set to {v:.6g}") for n, v in conditions.items()]
-    asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
+    asked = _asked(posed, facts, model)
     changes = (*from_start, *(c for c in asked if c.at_h >= 0.0))
     early = tuple(c for c in asked if c.at_h < 0.0)
     _check_targets(model, (*early, *changes))
@@ -228,6 +238,39 @@ def _followed(
     keep = np.searchsorted(fine, times)
     kept = Course(times, course.states[keep], course.param_sets, course.param_set_of[keep], course.died_at_h)
     return kept, first_waves(model, course)
+
+
+def _source(
+    other: Experiment,
+    posed: Experiment,
+    overrides: Mapping[str, float],
+    facts: Knowledge,
+    silenced: Sequence[str],
+    bench: Bench,
+) -> Result:
+    """Run a culture whose medium another one gets: of the same virtual animal, but for what its own file says."""
+    free = {name: value for name, value in overrides.items() if name not in other.set}
+    hypotheses = tuple(h for h in posed.hypotheses if h not in other.hypotheses)
+    return perform(other, set=free, hypotheses=hypotheses, knowledge=facts, silenced=silenced, bench=bench).result
+
+
+def _asked(posed: Experiment, facts: Knowledge, model: CompiledModel) -> tuple[Change, ...]:
+    """Return what the schedule changes, and what the dish does where there is one, in order of time.
+
+    At the time at which cells are put into a dish, they are put there before anything is done to them, and whatever
+    ends then has ended before the dish sets its own conditions.
+    """
+    asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
+    if posed.culture is None:
+        return asked
+    if posed.lobes > 1:
+        raise ExperimentError(
+            "culture: cells in a dish have no lobes, and the experiment names some; allowed: readouts, parameters and "
+            "items without a lobe; take them out"
+        )
+    dish = culture_changes(posed.culture, posed.schedule, model, posed.end_h)
+    ranked = [(c.at_h, 2 if c.action == "set_parameter" else 0, c) for c in dish] + [(c.at_h, 1, c) for c in asked]
+    return tuple(change for _, _, change in sorted(ranked, key=lambda entry: entry[:2]))
 
 
 def _before_zero(
@@ -313,7 +356,9 @@ def _check_targets(model: CompiledModel, changes: Sequence[Change]) -> None:
             cells = [name.removesuffix(".count") for name in model.groups if name.endswith(".count")]
             cell = change.target.partition("@")[0].removesuffix(".label")
             if cell not in cells:
-                raise unknown("cell", cell, cells, "hepatalk list cells")
+                raise unknown(
+                    "cell", cell, [*cells, *(VISITORS if change.action == "kill" else ())], "hepatalk list cells"
+                )
             here = sorted({p.zone for p in model.places if f"{cell}.label@{p}" in model.slot_index})
             if change.action == "mark" and not {*map(str, here), ""} & {change.target.partition("@")[2]}:
                 raise ExperimentError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hepatalk.engines.base import Course
+from hepatalk.experiments.readout import NO_CELLS
 from hepatalk.model.compiled import CompiledModel
 
 __all__ = ["first_waves"]
@@ -33,6 +34,7 @@ def first_waves(model: CompiledModel, course: Course) -> dict[str, tuple[float, 
         total = course.states[:, model.groups[cell]].sum(axis=1)
         first = model.groups.get(f"{cell}.s.generation0", model.groups[name])
         curve = course.states[:, first].sum(axis=1) / np.maximum(total, 1e-300)
+        curve = np.where(total < NO_CELLS, 0.0, curve)
         i = int(curve.argmax())
         if f"{cell}.s.generation0" not in model.groups:
             rises = (

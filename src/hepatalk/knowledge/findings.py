@@ -207,8 +207,14 @@ ROLES = {
 
 #: Parameters that the laws of physics ask for by name, and what they take them for.
 LAW_PARAMETERS = {
-    "arterial_share": "fraction",
+    "arterial_buffer": "fraction",
+    "arterial_oxygen_share": "fraction",
+    "arterial_share": "part",
+    "body.arterial_inflow": "share",
     "body.demand": "level",
+    "body.demand_shared": "fraction",
+    "body.oxygen_beside_blood": "share",
+    "body.space": "share",
     "body.bile_flow": "share",
     "body.bile_return": "share",
     "body.inflow": "level",
@@ -226,6 +232,7 @@ LAW_PARAMETERS = {
     "inflow_time": "time",
     "lethal_deficit": "time",
     "lobe_b_share": "part",
+    "nk_return_time": "time",
     "oxygen_extraction": "level",
     "oxygen_profile": "zone profile",
     "portal_collaterals": "fraction",

@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 _PHYSICS = (
-    *("bile_clearance", "bile_pressure", "dead_area", "dead_cell_removal", "flow", "necrotic_area", "oxygen", "radius"),
-    *("shear", "sinusoid_flow", "vascular"),
+    *("artery", "bile_clearance", "bile_pressure", "dead_area", "dead_cell_removal", "flow", "necrotic_area"),
+    *("oxygen", "radius", "shear", "sinusoid_flow", "vascular"),
 )
-_QUANTITIES = (*_PHYSICS, "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume")
+_QUANTITIES = (*_PHYSICS, "NK", "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume")
 
 
 def state_words(cell: CellType) -> set[str]:

@@ -45,6 +45,11 @@ QUANTITIES: tuple[Quantity, ...] = (
         "function", "liver function", f"capacity over demand, {_RELATIVE}", ("function loss",), ("demand", "capacity")
     ),
     Quantity("inflow", "portal inflow", f"portal inflow of the whole liver, {_RELATIVE}", ("total portal flow",)),
+    Quantity("NK", "natural killer cells", f"natural killer cells in the liver, {_RELATIVE}", ("NK cells",)),
+    Quantity(
+        "artery", "arterial inflow", f"flow through the hepatic artery, {_RELATIVE}",
+        ("arterial flow", "hepatic artery flow"), ("inflow",),
+    ),
     Quantity(
         "flow", "portal flow", f"portal flow per liver volume, {_RELATIVE}",
         ("portal flow per volume", "portal vein flow", "portal venous flow", "flow", "blood flow", "hyperperfusion",
@@ -53,7 +58,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     ),
     Quantity(
         "sinusoid_flow", "sinusoidal flow", f"flow through each sinusoid of a zone, {_RELATIVE}",
-        ("flow per sinusoid",), ("inflow",),
+        ("flow per sinusoid",), ("inflow", "artery"),
     ),
     Quantity(
         "radius", "sinusoid radius", f"radius of the sinusoids of a zone, {_RELATIVE}", ("sinusoidal radius",),
@@ -69,7 +74,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     ),
     Quantity(
         "oxygen", "oxygen", "oxygen level of a zone", ("oxygenation", "oxygen supply", "perfusion", "hypoxia"),
-        ("vascular",),
+        ("vascular", "inflow", "artery"),
     ),
     Quantity("size", "cell size", f"volume of a hepatocyte of a zone, {_RELATIVE}", ("hepatocyte size",)),
     Quantity("density", "cell density", f"cells of a type per volume of a zone, {_RELATIVE}", ("crowding",),

@@ -8,6 +8,8 @@ what and how strongly stands in the records. The chapters are
 - `hepatalk.model.gates`: statements to the gates and brakes of a target;
 - `hepatalk.model.physics`: flow, shear, oxygen, load, failure;
 - `hepatalk.model.lobes`: how blood and load divide between two lobes;
+- `hepatalk.model.supply`: blood by vein and artery, oxygen, and how demand becomes load;
+- `hepatalk.model.visitors`: cells that are a level of the body;
 - `hepatalk.model.damage`: dead tissue, and the way of bile acids;
 - `hepatalk.model.signals`: secretion, clearance, mixing, stores;
 - `hepatalk.model.nodes`: activities inside cells;
@@ -40,7 +42,7 @@ from hepatalk.knowledge.records import (
     Stores,
     Term,
 )
-from hepatalk.model import damage, motion, nodes, physics, signals, tracers
+from hepatalk.model import damage, motion, nodes, physics, signals, tracers, visitors
 from hepatalk.model.compiled import Activity, CompiledModel
 from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
@@ -168,9 +170,11 @@ class Compiler:
         motion.declare(self)
         tracers.declare(self)
         damage.declare(self)
+        visitors.declare(self)
         signals.declare(self)
         nodes.declare(self)
         physics.write(self)
+        visitors.write(self)
         damage.write_bile(self)
         signals.write(self)
         nodes.write(self)

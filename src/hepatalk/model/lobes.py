@@ -12,10 +12,10 @@ open (lobe)      p + (1 - p) k p', p and p' being the patency of the portal bran
                  (``lobe.A.portal``, 1 open, 0 closed), k = portal_collaterals: behind a closed branch the portal blood
                  comes by collaterals from the other lobe, if that one is open
 portal (lobe)    bed x open / sum of bed x open: share of the portal blood
-inflow (lobe)    inflow x (a bed / sum of bed + (1 - a) portal), a = arterial_share: blood in the sinusoids of the
-                 lobe. Total inflow is the same however it divides
-load (lobe)      demand x (inflow of the lobe / inflow) / capacity of the lobe: the metabolic load of the body comes
-                 with the blood
+blood (lobe)     a artery bed / sum of bed + (1 - a) inflow portal, a = arterial_share: blood in the sinusoids of the
+                 lobe. All blood is the same however it divides
+load (lobe)      that of `hepatalk.model.supply`, of demand x (blood of the lobe / blood) and the capacity of the lobe:
+                 the metabolic load of the body comes with the blood
 ===============  =========================================================================================
 
 The function of the liver stays capacity of both lobes / demand, and the account of lost function follows it: cells of
@@ -24,8 +24,9 @@ a lobe without portal blood work for the body as others do. That is a choice and
 A liver whose lobes are alike, with open branches, is the undivided one: each law then gives both lobes its values. No
 law tells one kind of injury from another, nor knows a lobe that shall grow.
 
-What is left out: the conductance of a bed does not follow the radius of its sinusoids, the hepatic artery does not
-answer to lost portal flow (it follows the bed), and bile acids have one level in both lobes.
+What is left out: the conductance of a bed does not follow the radius of its sinusoids, the hepatic artery answers to
+the portal inflow of the whole liver and not to that of a lobe (it follows the bed), and bile acids have one level in
+both lobes.
 
 Sources: the parameter records carry them.
 """
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING
 
 from hepatalk.model.laws import Law
 from hepatalk.model.places import ZONES, Lobe, Place, at
+from hepatalk.model.supply import write_load
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -44,9 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["mean_of_lobes", "patency", "total", "write_division"]
 
-#: Amounts below these (of a healthy liver's) count as these, so that ratios stay finite.
+#: Amounts below this (of a healthy liver's) count as this, so that ratios stay finite.
 _LEAST = 1e-6
-_LEAST_OF_A_TYPE = 1e-3
 
 
 def patency(lobe: Lobe) -> str:
@@ -92,12 +93,12 @@ def mean_of_lobes(c: Compiler, values: Sequence[Slot]) -> Slot:
 
 
 def write_division(c: Compiler) -> None:
-    """Write bed, portal share, inflow and load of both lobes.
+    """Write bed, portal share, blood and load of both lobes.
 
     Parameters
     ----------
     c : Compiler
-        With capacity, demand and inflow written.
+        With capacity, demand, inflow and artery written.
 
     Raises
     ------
@@ -123,13 +124,12 @@ def write_division(c: Compiler) -> None:
     for lobe in c.lobes:
         portal = t.op(Law.RATIO, [supplied[lobe], of_supplied], [one, tiny], name=at("portal", lobe))
         artery = t.op(Law.RATIO, [beds[lobe], of_beds], [one, tiny])
-        share = t.op(
-            Law.LINEAR, [artery, portal], [zero, t.number(arterial), t.number(1.0 - arterial)], name=at("blood", lobe)
-        )
-        t.op(Law.PRODUCT, [c.slot("inflow"), share], [], name=at("inflow", lobe))
+        ways = [t.op(Law.PRODUCT, [c.slot("artery"), artery], []), t.op(Law.PRODUCT, [c.slot("inflow"), portal], [])]
+        weights = [zero, t.number(arterial), t.number(1.0 - arterial)]
+        blood = t.op(Law.LINEAR, ways, weights, name=at("blood", lobe))
+        share = t.op(Law.RATIO, [blood, c.slot("blood")], [one, tiny])
         asked = t.op(Law.PRODUCT, [c.slot("demand"), share], [], name=at("demand", lobe))
-        capacity = c.slot(at("capacity", lobe))
-        t.op(Law.RATIO, [asked, capacity], [one, t.number(_LEAST_OF_A_TYPE)], name=at("load", lobe))
+        write_load(c, asked, c.slot(at("capacity", lobe)), at("load", lobe))
 
 
 def _of_lobe(c: Compiler, amount: str, name: str, lobe: Lobe) -> Slot:

@@ -216,14 +216,14 @@ def _write_travel(c: Compiler, cell: str, population: Population, place: Place) 
 
 
 def _write_influx(c: Compiler, cell: str, population: Population, process: Influx, place: Place) -> None:
-    """Cells arrive with the blood of the lobe: rate x its inflow x the zone's share of the type.
+    """Cells arrive with the blood of the lobe: rate x all of it x the zone's share of the type.
 
     Where the process names a lineage, the fraction e^3/(1 + e^3) of the arrivals bears it, e being the excess over the
     healthy rate in units of that rate (none in health, half at twofold arrival); the rest counts as resident.
     """
     t = c.tape
     rate = _process_rate(c, cell, process, c.p(process.rate), place)
-    arriving = t.op(Law.PRODUCT, [rate, c.slot(at("inflow", place.lobe))], [t.number(c.zone_share(cell, place.zone))])
+    arriving = t.op(Law.PRODUCT, [rate, c.slot(at("blood", place.lobe))], [t.number(c.zone_share(cell, place.zone))])
     here, first = c.cells_at[cell, place], population.cell.lineages[0]
     t.flux(c.slot(f"{cell}.count@{place}"), arriving, 1.0)
     lineage, healthy = process.lineage or first, c.value(process.rate) * c.shares(cell, place)

@@ -5,21 +5,23 @@ quantity         law (relative to health, so 1 at rest, unless a unit is given)
 ===============  =========================================================================================
 capacity         hepatocyte mass: the functional mass of the liver
 demand           body.demand
-load             demand / capacity: metabolic demand on each unit of functional mass
+load             demand / capacity: metabolic demand on each unit of functional mass (`hepatalk.model.supply`)
 function         capacity / demand; the share of function lost is 1 - function
 inflow           body.inflow x (1 + response): portal inflow, whatever the size of the liver. The response to the
                  share of function lost is inflow_fast x lost at once, and a slow part that approaches
                  inflow_slow x lost with the time constant inflow_time (h). There is none while
                  body.inflow_answers is 0: inflow is then held
-sinusoid_flow    q = inflow / LSECs of the zone: sinusoids are as many as their lining allows
+artery, blood    what comes by the artery, which answers to portal inflow, and all blood (`hepatalk.model.supply`)
+sinusoid_flow    q = blood / LSECs of the zone: sinusoids are as many as their lining allows
 radius (zone)    q^b x gates: sinusoids distend as flow through them rises (b = distension_exponent)
 shear (zone)     q / radius^3: wall shear of Poiseuille flow, 4 mu q / (pi r^3)
 volume (zone)    hepatocyte mass and cells of the other types at their volume shares + sinusoids x radius^2 + dead
-                 tissue beyond the trace that health has (`hepatalk.model.damage`)
+                 tissue beyond the trace that health has (`hepatalk.model.damage`) + a third of body.space
 volume           sum over the zones: fraction of the healthy liver
+tissue_volume    volume - body.space: without the fluid beside the tissue, of which a body has none
 flow             inflow / volume: portal flow per liver volume
 vascular (zone)  LSECs per hepatocyte mass
-oxygen (zone)    profile x x(1 + k)/(x + k), x = vascular: supply against Michaelis-Menten use (k = oxygen_extraction)
+oxygen (zone)    what the endothelium and the blood bring against what is used (`hepatalk.model.supply`)
 size (zone)      hepatocyte mass / hepatocytes
 density (zone)   cells of a type / volume of the zone
 tissue           cells of a type in the whole liver / volume, which every zone sees alike
@@ -42,9 +44,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hepatalk.model import damage, lobes
+from hepatalk.model import damage, lobes, supply
 from hepatalk.model.laws import Law, hill
-from hepatalk.model.places import Place, at
+from hepatalk.model.places import ZONES, Place, at
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -93,9 +95,11 @@ def write(c: Compiler) -> None:
     one, zero, tiny = t.number(1.0), t.number(0.0), t.number(_LEAST)
     capacity = lobes.total(c, "HEP.mass", "capacity")
     demand = t.op(Law.PRODUCT, [], [c.p("body.demand")], name="demand")
-    t.op(Law.RATIO, [demand, capacity], [one, t.number(_LEAST_OF_A_TYPE)], name="load")
+    supply.write_load(c, demand, capacity, "load")
     t.op(Law.RATIO, [capacity, demand], [one, tiny], name="function")
     _write_inflow(c)
+    supply.write_blood(c)
+    t.op(Law.PRODUCT, [], [c.p("body.space")], name="space")
     if len(c.lobes) > 1:
         lobes.write_division(c)
     lobes.total(c, "KC.count", "KC.total", by_lobe=False)
@@ -106,9 +110,10 @@ def write(c: Compiler) -> None:
         _oxygen(c, place)
         mass_and_count = [c.slot(f"HEP.mass@{place}"), c.slot(f"HEP.count@{place}")]
         t.op(Law.RATIO, mass_and_count, [one, tiny], name=f"size@{place}")
-    lobes.total(c, "volume", "volume")
+    volume = lobes.total(c, "volume", "volume")
+    t.op(Law.LINEAR, [volume, c.slot("space")], [zero, one, t.number(-1.0)], name="tissue_volume")
     for lobe in c.lobes:
-        inflow_and_volume = [c.slot(at("inflow", lobe)), c.slot(at("volume", lobe))]
+        inflow_and_volume = [c.slot(at("blood", lobe) if lobe else "inflow"), c.slot(at("volume", lobe))]
         c.law(t.op(Law.RATIO, inflow_and_volume, [one, tiny]), "flow", "physics.flow", lobe)
     for cell in c.knowledge.cells:
         for place in c.places_of(cell.id):
@@ -147,8 +152,8 @@ def _sinusoids(c: Compiler, place: Place) -> Slot:
     t = c.tape
     one = t.number(1.0)
     share, least = t.number(c.zone_share("LSEC", place.zone)), t.number(_LEAST_OF_A_TYPE)
-    inflow_and_lining = [c.slot(at("inflow", place.lobe)), c.slot(f"LSEC.count@{place}")]
-    per_sinusoid = t.op(Law.RATIO, inflow_and_lining, [share, least])
+    blood_and_lining = [c.slot(at("blood", place.lobe)), c.slot(f"LSEC.count@{place}")]
+    per_sinusoid = t.op(Law.RATIO, blood_and_lining, [share, least])
     per_sinusoid = c.law(per_sinusoid, "sinusoid_flow", "physics.sinusoid_flow", place)
     free_radius = t.op(Law.POWER, [per_sinusoid], [one, c.p("distension_exponent")])
     radius = t.op(Law.PRODUCT, [free_radius, *c.gates.gate("physics.radius", place)], [])
@@ -170,11 +175,13 @@ def _zone_volume(c: Compiler, place: Place, radius: Slot) -> None:
     weights.append(c.p("sinusoid_volume_share"))
     dead = [c.slot(f"dead.{manner}@{place}") for manner in damage.MANNERS]
     one, trace = t.number(1.0), t.number(-sum(damage.dead_at_rest(c, manner, place) for manner in damage.MANNERS))
+    inputs = [*parts, lumen, *dead, c.slot("space")]
+    arguments = [trace, *weights, one, one, t.number(c.lobe_share(place.lobe) / len(ZONES))]
     if not place.lobe:
-        t.op(Law.LINEAR, [*parts, lumen, *dead], [trace, *weights, one, one], name=f"volume@{place}")
+        t.op(Law.LINEAR, inputs, arguments, name=f"volume@{place}")
         return
     # A lobe may be taken out whole: then nothing is left of it, and not a trace less than nothing.
-    volume = t.op(Law.LINEAR, [*parts, lumen, *dead], [trace, *weights, one, one])
+    volume = t.op(Law.LINEAR, inputs, arguments)
     t.op(Law.POWER, [volume], [one, one], name=f"volume@{place}")
 
 
@@ -184,10 +191,7 @@ def _oxygen(c: Compiler, place: Place) -> None:
     scale = t.number(c.shares("HEP", place) / c.shares("LSEC", place))
     lining = t.op(Law.RATIO, [c.slot(f"LSEC.count@{place}"), c.slot(f"HEP.mass@{place}")], [scale, t.number(_LEAST)])
     lining = c.law(lining, "vascular", "physics.vascular", place)
-    half = c.value("oxygen_extraction")
-    used = t.op(Law.HILL, [lining], [t.number(half), t.number(1.0)])
-    level = c.profile("oxygen_profile")[place.zone - 1] * (1.0 + half)
-    c.law(t.op(Law.PRODUCT, [used], [t.number(level)]), "oxygen", "physics.oxygen", place)
+    supply.write_oxygen(c, lining, place)
 
 
 def write_failure(c: Compiler) -> None:

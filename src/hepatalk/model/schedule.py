@@ -10,7 +10,17 @@ from typing import Literal
 
 __all__ = ["Action", "Change"]
 
-Action = Literal["scale_extensive", "scale_state", "kill", "renew", "mark", "set_parameter", "scale_parameter"]
+Action = Literal[
+    "scale_extensive",
+    "scale_state",
+    "set_state",
+    "kill",
+    "seed",
+    "renew",
+    "mark",
+    "set_parameter",
+    "scale_parameter",
+]
 
 
 @dataclass(frozen=True)
@@ -21,16 +31,19 @@ class Change:
     ----------
     at_h : float
         When, in hours; time zero is the reference of the experiment.
-    action : {'scale_extensive', 'scale_state', 'kill', 'renew', 'mark', 'set_parameter', 'scale_parameter'}
+    action : Action
         ``scale_extensive`` multiplies every count and mass of the liver, or of the lobe that ``target`` names;
         concentrations stay as they are.
         ``scale_state`` multiplies the states whose name is ``target`` or begins with ``target.``.
+        ``set_state`` gives the same states the value itself.
+        ``seed`` makes the cells of a type as many as ``value`` x the healthy number, in every place and in the states
+        in which they are; where there are none, none come.
         ``kill`` multiplies all cells of a type, and what volume they lose stays as dead tissue of the kind ``into``.
         ``renew`` puts a healthy liver of the size ``value`` in place of this one; blood and body stay as they are.
         ``mark`` gives the label ``target`` (``HEP.label`` or ``HEP.label@1``) to a fraction of the cells without it.
     target : str
-        Parameter or state; for ``kill`` a cell type, or a cell type in a zone as ``HEP@3`` (of every lobe); the letter
-        of a lobe or 'liver' for ``scale_extensive``; ignored by ``renew``.
+        Parameter or state; for ``seed`` a cell type; for ``kill`` a cell type, or one in a zone as ``HEP@3`` (of every
+        lobe); the letter of a lobe or 'liver' for ``scale_extensive``; ignored by ``renew``.
     value : float
         The factor, the share of cells left, the size (fraction of the healthy liver) or the new value.
     label : str

@@ -9,7 +9,7 @@ from hepatalk.errors import EngineError, nearest
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
-__all__ = ["apply_change", "killed", "marked", "relabelled"]
+__all__ = ["apply_change", "killed", "marked", "relabelled", "seeded"]
 
 Floats = npt.NDArray[np.float64]
 #: What a change calls the liver with all its lobes.
@@ -40,18 +40,11 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
         case "scale_extensive":
             return np.where(m.extensive & _within(m, change.target), y * change.value, y)
         case "scale_state":
-            out = y.copy()
-            chosen = [
-                i
-                for i, name in enumerate(m.state_names)
-                if change.target in (name, name.split("@")[0]) or name.startswith(change.target + ".")
-            ]
-            if not chosen:
-                known = [n for n in m.groups if n.count(".") <= 1]
-                near = ", ".join(nearest(change.target, known))
-                raise EngineError(f"unknown state {change.target!r}; nearest: {near}; correct the schedule")
-            out[chosen] *= change.value
-            return out
+            return np.where(_called(m, change.target), y * change.value, y)
+        case "set_state":
+            return np.where(_called(m, change.target), change.value, y)
+        case "seed":
+            return seeded(m, y, change)
         case "mark":
             return marked(m, y, change)
         case "kill":
@@ -65,6 +58,23 @@ def apply_change(m: CompiledModel, params: Floats, y: Floats, change: Change) ->
         case "scale_parameter":
             params[m.position(change.target)] *= change.value
     return y
+
+
+def _called(m: CompiledModel, target: str) -> npt.NDArray[np.bool_]:
+    """Return which states, (n_states,), have a name, or one that begins with it and a dot.
+
+    Raises
+    ------
+    EngineError
+        If none has.
+    """
+    names = m.state_names
+    chosen = np.array([target in (name, name.split("@")[0]) or name.startswith(target + ".") for name in names])
+    if not chosen.any():
+        known = [n for n in m.groups if n.count(".") <= 1]
+        near = ", ".join(nearest(target, known))
+        raise EngineError(f"unknown state {target!r}; nearest: {near}; correct the schedule")
+    return chosen
 
 
 def _within(m: CompiledModel, target: str) -> npt.NDArray[np.bool_]:
@@ -88,9 +98,7 @@ def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Float
         For a cell type, a zone or a kind of dead tissue that the model does not have.
     """
     cell, _, zone = change.target.partition("@")
-    cells = [name.removesuffix(".count") for name in m.groups if name.endswith(".count")]
-    if cell not in cells:
-        raise EngineError(f"unknown cell {cell!r}; allowed: {', '.join(cells)}; correct the schedule")
+    _refuse_unknown(m, cell)
     out = y.copy()
     for place in m.places:
         here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{cell}.") and n.endswith(f"@{place}")]
@@ -102,6 +110,34 @@ def killed(m: CompiledModel, params: Floats, y: Floats, change: Change) -> Float
             volume = params[m.position(f"{cell.lower()}_volume_share")] * (y[amount] - out[amount])
             out[m.slot_index[f"{change.into}@{place}"]] += volume
     return out
+
+
+def seeded(m: CompiledModel, y: Floats, change: Change) -> Floats:
+    """Return the state, (n_states,), with as many cells of a type in each place as a multiple of the healthy number.
+
+    States, sizes and labels keep their shares. Of cells that are not there none can be made.
+
+    Raises
+    ------
+    EngineError
+        For a cell type that the model does not have.
+    """
+    _refuse_unknown(m, change.target)
+    out = y.copy()
+    for place in m.places:
+        count = m.slot_index.get(f"{change.target}.count@{place}")
+        if count is None:
+            continue
+        here = [i for i, n in enumerate(m.state_names) if n.startswith(f"{change.target}.") and n.endswith(f"@{place}")]
+        out[here] *= change.value * m.rest[count] / y[count] if y[count] > 0.0 else 0.0
+    return out
+
+
+def _refuse_unknown(m: CompiledModel, cell: str) -> None:
+    """Raise for a cell type that a model does not have."""
+    cells = [name.removesuffix(".count") for name in m.groups if name.endswith(".count")]
+    if cell not in cells:
+        raise EngineError(f"unknown cell {cell!r}; allowed: {', '.join(cells)}; correct the schedule")
 
 
 def marked(m: CompiledModel, y: Floats, change: Change) -> Floats:

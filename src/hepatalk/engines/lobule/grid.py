@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.kernels import grid as kernels
+from hepatalk.engines.lobule import grid_kernels as kernels
 from hepatalk.errors import EngineError, ModelError
 
-__all__ = ["Neighbours", "check_cells", "contacts"]
+__all__ = ["Neighbours", "check_cells", "contacts", "spatial_order"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -24,6 +24,8 @@ Shorts = npt.NDArray[np.int32]
 #: Most bins per cell: in a thin cloud, bins become larger instead of more.
 _BINS_PER_CELL = 8
 _LEAST_BINS = 64
+#: Neighbours for which there is room at first; dense packings have about 25 within reach 1.5.
+_CAPACITY = 48
 
 
 @dataclass(frozen=True)
@@ -119,31 +121,64 @@ def contacts(
     longest = 2.0 * reach * float(radius.max()) + skin
     if period != 0 and not (math.isfinite(period) and period >= 2.0 * longest):
         raise ModelError(
-            f"period {period:g} um along z; allowed: 0 (none) or at least {2.0 * longest:g} um, twice the longest reach; "
+            f"period {period:g} um along z; allowed: 0 (none) or at least {2.0 * longest:g} um, twice the reach; "
             "take a thicker slab"
         )
-    low, edge, shape = _layout(position, longest, low_z, period)
-    bin_of, order = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    first = np.empty(int(shape.prod()) + 1, dtype=np.int64)
-    kernels.bins(bin_of, position, low, edge, shape, period)
-    kernels.sort(first, order, bin_of)
+    grid = _binned(position, longest / kernels.SPAN, low_z, period)
+    count, capacity = np.empty(n, dtype=np.int64), _CAPACITY
+    while True:
+        table = np.empty((n, capacity), dtype=np.int32)
+        kernels.gather(table, count, position, radius, reach, skin, *grid, period)
+        most = int(count.max())
+        if most <= capacity:
+            break
+        capacity = most
     start = np.zeros(n + 1, dtype=np.int64)
-    kernels.count(start[1:], position, radius, reach, skin, bin_of, first, order, shape, period)
-    np.cumsum(start, out=start)
+    np.cumsum(count, out=start[1:])
     other = np.empty(int(start[-1]), dtype=np.int32)
-    kernels.fill(other, start, position, radius, reach, skin, bin_of, first, order, shape, period)
+    kernels.pack(other, start, table)
     return Neighbours(start, other)
 
 
-def _layout(position: Floats, longest: float, low_z: float, period: float) -> tuple[Floats, Floats, Ints]:
-    """Return corner, edges of a bin and number of bins; no bin is shorter than the longest reach."""
+def spatial_order(position: Floats, edge: float) -> Ints:
+    """Return an order of the cells in which those that are near each other stand near each other.
+
+    Parameters
+    ----------
+    position : (n, 3) float array
+        Finite, um.
+    edge : float
+        Of the bins, um.
+
+    Returns
+    -------
+    (n,) int array
+        By bin, and within a bin by number.
+    """
+    if len(position) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return _binned(np.ascontiguousarray(position, dtype=float), edge, 0.0, 0.0)[2]
+
+
+def _binned(position: Floats, edge: float, low_z: float, period: float) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the bin of each cell, where the cells of each bin stand in the order, that order, and the grid's shape."""
+    low, edges, shape = _layout(position, edge, low_z, period)
+    bin_of, order = np.empty(len(position), dtype=np.int64), np.empty(len(position), dtype=np.int64)
+    first = np.empty(int(shape.prod()) + 1, dtype=np.int64)
+    kernels.bins(bin_of, position, low, edges, shape, period)
+    kernels.sort(first, order, bin_of)
+    return bin_of, first, order, shape
+
+
+def _layout(position: Floats, least: float, low_z: float, period: float) -> tuple[Floats, Floats, Ints]:
+    """Return corner, edges of a bin and number of bins; no bin is shorter than `least`."""
     low, extent = position.min(axis=0), np.ptp(position, axis=0)
     if period > 0:
         low[2], extent[2] = low_z, period
     most = max(_BINS_PER_CELL * len(position), _LEAST_BINS)
-    edge = longest
+    edge = least
     counts = np.maximum(np.floor(extent / edge), 1.0)
     while counts.prod() > most:
         edge *= 1.25
         counts = np.maximum(np.floor(extent / edge), 1.0)
-    return low, np.maximum(extent / counts, longest), counts.astype(np.int64)
+    return low, np.maximum(extent / counts, least), counts.astype(np.int64)

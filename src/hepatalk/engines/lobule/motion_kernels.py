@@ -58,8 +58,26 @@ def strength(distance: float, rest: float, reach: float, stiffness: float, adhes
     return force * adhesion if distance > rest else force
 
 
+@njit(cache=True, nogil=True)
+def _walls(
+    x: float, y: float, z: float, radius: float, stiffness: float, normal: Floats, offset: Floats
+) -> tuple[float, float, float, int]:
+    """Return the force of all walls on a cell, nN, and 1 + the number of the first wall that it is behind, or 0."""
+    fx, fy, fz, behind = 0.0, 0.0, 0.0, 0
+    for w in range(offset.size):
+        gap = normal[w, 0] * x + normal[w, 1] * y + normal[w, 2] * z - offset[w]
+        if gap < radius:
+            push = stiffness * (radius - gap)
+            fx += push * normal[w, 0]
+            fy += push * normal[w, 1]
+            fz += push * normal[w, 2]
+            if gap < -radius and behind == 0:
+                behind = w + 1
+    return fx, fy, fz, behind
+
+
 @njit(cache=True, nogil=True, parallel=True)
-def velocity(  # noqa: C901, PLR0912, PLR0913, PLR0914, PLR0915, PLR0917 - one loop over cells
+def velocity(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cost per call
     out: Floats,
     status: Shorts,
     position: Floats,
@@ -143,15 +161,12 @@ def velocity(  # noqa: C901, PLR0912, PLR0913, PLR0914, PLR0915, PLR0917 - one l
             fx += force * dx
             fy += force * dy
             fz += force * dz
-        for w in range(offset.size):
-            gap = normal[w, 0] * x + normal[w, 1] * y + normal[w, 2] * z - offset[w]
-            if gap < own:
-                push = wall_stiffness * (own - gap)
-                fx += push * normal[w, 0]
-                fy += push * normal[w, 1]
-                fz += push * normal[w, 2]
-                if gap < -own and state == 0:
-                    state = w + 1
+        wx, wy, wz, behind = _walls(x, y, z, own, wall_stiffness, normal, offset)
+        fx += wx
+        fy += wy
+        fz += wz
+        if state == 0:
+            state = behind
         if driven:
             fx += active[i, 0]
             fy += active[i, 1]
@@ -207,7 +222,7 @@ def heun(
 
 
 @njit(cache=True, nogil=True)
-def daughters(  # noqa: PLR0913, PLR0917
+def daughters(
     place: Floats,
     size: Floats,
     position: Floats,

@@ -74,13 +74,11 @@ def daughters(
         raise ModelError(f"unevenness {unevenness:g}; allowed: from 0 (halves) to below 1")
     position, radius = np.ascontiguousarray(position, dtype=float), np.ascontiguousarray(radius, dtype=float)
     check_cells(position, radius)
-    rows = {
-        "axis": axis.shape == position.shape,
-        "cell": cell.shape == radius.shape,
-        "event": event.shape == radius.shape,
-    }
-    if not all(rows.values()):
-        raise EngineError(f"{', '.join(k for k, fits in rows.items() if not fits)}; allowed: one row per dividing cell")
+    if not (axis.shape == position.shape and cell.shape == event.shape == radius.shape):
+        raise EngineError(
+            f"axes {axis.shape}, cells {cell.shape} and events {event.shape}; allowed: one row for each of the "
+            f"{radius.size} dividing cells"
+        )
     if not np.isfinite(axis).all():
         raise EngineError(f"axis of cell {cell[np.argmin(np.isfinite(axis).all(axis=1))]}; allowed: finite numbers")
     place, size = np.empty((radius.size, 2, 3)), np.empty((radius.size, 2))

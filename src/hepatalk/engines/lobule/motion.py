@@ -24,8 +24,9 @@ simplest one that is smooth, needs no constant and leaves the forces of a pair e
 
 Limits. Spheres do not deform, so volume that is compressed away does not come back elsewhere; forces are central: no
 shear, no torque, no friction between cells; each pair acts as if alone. Repulsion is bounded, to
-k s (reach / (reach - 1))**2 at full overlap, so cells that are driven harder than this pass through each other. Adhesion reaches second neighbours
-of a dense packing (the nearest at 1.41 s) when ``reach`` exceeds that. Friction acts against a medium at rest.
+``k s (reach / (reach - 1))**2`` at full overlap, so cells that are driven harder than this pass through each other.
+Adhesion reaches second neighbours of a dense packing (the nearest at 1.41 s) when ``reach`` exceeds that. Friction acts
+against a medium at rest.
 
 Units: um, h, nN; stiffness nN/um, friction nN h/um. Only stiffness / friction (1/h) matters unless active forces act.
 """
@@ -126,9 +127,9 @@ def relax(
 ) -> Moved:
     """Move the cells until the time is over or they have come to rest.
 
-    Heun's method with Euler's inside: their distance, which is the error of the worse one, is
-    kept below the tolerance in every step and for every cell. The better one is used. The result depends on the
-    arguments alone: not on the number of threads, and not on earlier calls.
+    Heun's method with Euler's inside: their distance, which is the error of the worse one, is kept below the tolerance
+    in every step and for every cell. The better one is used. The result depends on the arguments alone: not on the
+    number of threads, and not on earlier calls.
 
     Parameters
     ----------
@@ -284,8 +285,8 @@ class _Flow:
             x, y, z = position[row]
             if state == kernels.COINCIDENT:
                 raise EngineError(
-                    f"cell {cell} at ({x:g}, {y:g}, {z:g}) um has the same centre as another one; allowed: any distance "
-                    "above 0; place daughters apart"
+                    f"cell {cell} at ({x:g}, {y:g}, {z:g}) um has the same centre as another one; allowed: any "
+                    "distance above 0; place daughters apart"
                 )
             raise EngineError(
                 f"cell {cell} at ({x:g}, {y:g}, {z:g}) um is outside wall {state - 1}; allowed: at most one radius "
@@ -295,14 +296,14 @@ class _Flow:
         if wild.any():
             row = int(np.argmax(wild))
             raise EngineError(
-                f"cell {self.order[row]} has velocity {self._out[row].tolist()} um/h; allowed: finite numbers; look at its active "
-                "force and polarity"
+                f"cell {self.order[row]} has velocity {self._out[row].tolist()} um/h; allowed: finite numbers; look at "
+                "its active force and polarity"
             )
 
 
 def _stuck(time: float, duration: float, cell: int, most_steps: int) -> NoReturn:
     """Say which cell held the run up."""
     raise EngineError(
-        f"cells reached {time:g} of {duration:g} h in {most_steps} steps; cell {cell} has the largest error; allowed: a "
-        "larger tolerance, or a softer contact"
+        f"cells reached {time:g} of {duration:g} h in {most_steps} steps; cell {cell} has the largest error; "
+        "allowed: a larger tolerance, or a softer contact"
     )

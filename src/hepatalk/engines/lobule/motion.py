@@ -54,6 +54,8 @@ Floats = npt.NDArray[np.float64]
 _SKIN = 0.3
 #: The next step aims at this part of the tolerance, and changes by no more than these factors.
 _SAFETY, _SHRINK, _GROW = 0.9, 0.2, 5.0
+#: Aimed at: rate of the fastest decay times step. Heun's method damps it best at 1 and is unstable above 2.
+_DAMPED = 1.0
 #: A step below this part of the duration cannot be told from rounding.
 _SHORTEST = 1e-12
 _NO_ROWS = np.zeros((0, 3))
@@ -181,12 +183,12 @@ def relax(
         second = flow.velocity(middle, trial=True)
         kernels.heun(there, error, moved, here, slope, second, h)
         wrong = float(error.max())
-        factor = min(_GROW, max(_SHRINK, _SAFETY * math.sqrt(tolerance_um / wrong))) if wrong > 0 else _GROW
+        factor = _factor(error, tolerance_um, h * slope)
         if steps + rejected >= most_steps or (not last and h < _SHORTEST * duration_h):
             _stuck(time, duration_h, int(flow.order[np.argmax(error)]), most_steps)
         if not wrong <= tolerance_um:
             rejected += 1
-            h *= factor if wrong > 0 else _SHRINK
+            h *= min(factor, _SAFETY)
             continue
         time = duration_h if last else time + h
         h *= factor
@@ -299,6 +301,21 @@ class _Flow:
                 f"cell {self.order[row]} has velocity {self._out[row].tolist()} um/h; allowed: finite numbers; look at "
                 "its active force and polarity"
             )
+
+
+def _factor(error: Floats, tolerance: float, straight: Floats) -> float:
+    """Return what to multiply the step with, from the errors of a step and Euler's movements in it; all in um.
+
+    The error of Euler's step grows with the square of the step. Near rest it says nothing, as all movements are small,
+    and steps would grow until they are unstable and cells jitter by the tolerance. So the fastest decay, which the
+    change of the velocities along the step shows, is kept well damped, too.
+    """
+    wrong = float(error.max())
+    factor = _SAFETY * math.sqrt(tolerance / wrong) if wrong > 0 else _GROW
+    decay = 2.0 * math.sqrt(float((error**2).sum()))
+    if decay > 0:
+        factor = min(factor, _DAMPED * math.sqrt(float((straight**2).sum())) / decay)
+    return min(_GROW, max(_SHRINK, factor))
 
 
 def _stuck(time: float, duration: float, cell: int, most_steps: int) -> NoReturn:

@@ -162,9 +162,7 @@ def velocity(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cos
             fy += force * dy
             fz += force * dz
         wx, wy, wz, behind = _walls(x, y, z, own, wall_stiffness, normal, offset)
-        fx += wx
-        fy += wy
-        fz += wz
+        fx, fy, fz = fx + wx, fy + wy, fz + wz
         if state == 0:
             state = behind
         if driven:
@@ -172,9 +170,7 @@ def velocity(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cos
             fy += active[i, 1]
             fz += active[i, 2]
         drag = friction[kind[i]]
-        out[i, 0] = fx / drag
-        out[i, 1] = fy / drag
-        out[i, 2] = fz / drag
+        out[i, 0], out[i, 1], out[i, 2] = fx / drag, fy / drag, fz / drag
         status[i] = state
 
 

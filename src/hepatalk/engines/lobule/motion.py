@@ -182,11 +182,10 @@ def relax(
         kernels.euler(middle, here, slope, h)
         second = flow.velocity(middle, trial=True)
         kernels.heun(there, error, moved, here, slope, second, h)
-        wrong = float(error.max())
-        factor = _factor(error, tolerance_um, h * slope)
+        sound, factor = _judge_step(error, tolerance_um, h * slope)
         if steps + rejected >= most_steps or (not last and h < _SHORTEST * duration_h):
             _stuck(time, duration_h, int(flow.order[np.argmax(error)]), most_steps)
-        if not wrong <= tolerance_um:
+        if not sound:
             rejected += 1
             h *= min(factor, _SAFETY)
             continue
@@ -194,7 +193,7 @@ def relax(
         h *= factor
         steps += 1
         here, there = there, here
-        movement, worst = float(moved.max()), max(worst, wrong)
+        movement, worst = float(moved.max()), max(worst, float(error.max()))
         slope = np.array(flow.velocity(here))
     if box.period > 0:
         here[:, 2] -= box.period * np.floor((here[:, 2] - box.low_z) / box.period)
@@ -303,19 +302,35 @@ class _Flow:
             )
 
 
-def _factor(error: Floats, tolerance: float, straight: Floats) -> float:
-    """Return what to multiply the step with, from the errors of a step and Euler's movements in it; all in um.
+def _judge_step(error: Floats, tolerance: float, straight: Floats) -> tuple[bool, float]:
+    """Return whether a step is sound, and what to multiply the next one with.
 
-    The error of Euler's step grows with the square of the step. Near rest it says nothing, as all movements are small,
-    and steps would grow until they are unstable and cells jitter by the tolerance. So the fastest decay, which the
-    change of the velocities along the step shows, is kept well damped, too.
+    Parameters
+    ----------
+    error : (n,) float array
+        Of each cell in the step, um.
+    tolerance : float
+        um.
+    straight : (n, 3) float array
+        Movements of Euler's method in the step, um.
+
+    Returns
+    -------
+    sound : bool
+    factor : float
+
+    Notes
+    -----
+    The error grows with the square of the step. Near rest it says nothing, as all movements are small, and steps would
+    grow until they are unstable and cells jitter by the tolerance. So the fastest decay, which the change of velocities
+    along the step shows, must be followed stably, and the next step aims at damping it well.
     """
-    wrong = float(error.max())
-    factor = _SAFETY * math.sqrt(tolerance / wrong) if wrong > 0 else _GROW
+    wrong, length = float(error.max()), math.sqrt(float((straight**2).sum()))
     decay = 2.0 * math.sqrt(float((error**2).sum()))
+    factor = _SAFETY * math.sqrt(tolerance / wrong) if wrong > 0 else _GROW
     if decay > 0:
-        factor = min(factor, _DAMPED * math.sqrt(float((straight**2).sum())) / decay)
-    return min(_GROW, max(_SHRINK, factor))
+        factor = min(factor, _DAMPED * length / decay)
+    return wrong <= tolerance and decay <= 2.0 * length, min(_GROW, max(_SHRINK, factor))
 
 
 def _stuck(time: float, duration: float, cell: int, most_steps: int) -> NoReturn:

@@ -128,6 +128,7 @@ def gather(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cost 
     bin_of, first, order, shape, period
         The grid, as for `bins` and `sort`; `SPAN` of its bins are no shorter than the largest distance searched.
     """
+    placed, sized = position[order], radius[order]  # the cells of a bin beside each other in memory
     nx, ny, nz = shape[0], shape[1], shape[2]
     periodic = period > 0.0
     capacity = table.shape[1]
@@ -145,14 +146,13 @@ def gather(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cost 
                     if high < low:
                         continue
                     for p in range(first[column + low], first[column + high + 1]):
-                        j = order[p]
-                        dx, dy, dz = position[j, 0] - x, position[j, 1] - y, position[j, 2] - z
+                        dx, dy, dz = placed[p, 0] - x, placed[p, 1] - y, placed[p, 2] - z
                         if periodic:
                             dz -= period * np.rint(dz / period)
-                        limit = reach * (own + radius[j]) + skin
-                        if dx * dx + dy * dy + dz * dz < limit * limit and j != i:
+                        limit = reach * (own + sized[p]) + skin
+                        if dx * dx + dy * dy + dz * dz < limit * limit and order[p] != i:
                             if found < capacity:
-                                table[i, found] = j
+                                table[i, found] = order[p]
                             found += 1
         count[i] = found
         for p in range(1, min(found, capacity)):  # insertion sort: rows are short and come in sorted runs

@@ -37,7 +37,7 @@ def packing(n: int, seed: int = 1) -> tuple[Bodies, Box]:
 
 
 def least_s(act: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Return the least wall and processor times of a call after one that is not counted, s: others only add to them."""
+    """Return the least wall and processor times of a call, s, after one that is not counted."""
     act()
     wall, processor = [], []
     for _ in range(repeats):

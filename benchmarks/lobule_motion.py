@@ -72,10 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tracemalloc.stop()
             print(
                 f"{n:6d} {threads:7d} {near.other.size / n:11.1f} {1e3 * search:10.2f} {1e3 * run / tried:8.2f} "
-            run, used = least_s(
-                lambda: relax(cells, LAW, box, duration_h=0.2, tolerance_um=0.02),  # noqa: B023
-                given.repeats,
-            )
+                f"{1e6 * run / tried / n:13.3f} {1e6 * used / tried / n:18.3f} {report.searches / tried:14.2f} "
+                f"{peak / n:11.0f}"
             )
     return 0
 

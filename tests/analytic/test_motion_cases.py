@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 
 @pytest.fixture(scope="module")
 def cases(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_lobule_cases", repository / "scripts" / "make_lobule_cases.py")
+    spec = importlib.util.spec_from_file_location("make_motion_cases", repository / "scripts" / "make_motion_cases.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,6 +1,6 @@
 """Draw the mechanical cases that published tools were compared on, as the lobule engine answers them.
 
-Usage: ``python scripts/make_lobule_cases.py`` writes docs/lobule_cases.png. What the cases are, where they come from
+Usage: ``python scripts/make_motion_cases.py`` writes docs/lobule_cases_motion.png. What the cases are, where they come from
 and which convention is used stands in docs/lobule_cases.md; tests/analytic/test_motion_cases.py judges the same curves.
 """
 
@@ -102,7 +102,7 @@ def main() -> None:
     for axis in axes.flat:
         axis.legend(frameon=False, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    path = Path(__file__).resolve().parents[1] / "docs" / "lobule_cases.png"
+    path = Path(__file__).resolve().parents[1] / "docs" / "lobule_cases_motion.png"
     figure.savefig(path, dpi=110, metadata={"Software": None})
     print(path.name)
 

@@ -1,7 +1,8 @@
 """Draw the mechanical cases that published tools were compared on, as the lobule engine answers them.
 
-Usage: ``python scripts/make_motion_cases.py`` writes docs/lobule_cases_motion.png. What the cases are, where they come from
-and which convention is used stands in docs/lobule_cases.md; tests/analytic/test_motion_cases.py judges the same curves.
+Usage: ``python scripts/make_motion_cases.py`` writes docs/lobule_cases_motion.png. What the cases are, where they come
+from and which convention is used stands in docs/lobule_cases.md; tests/analytic/test_motion_cases.py judges the same
+curves.
 """
 
 # ruff: noqa: T201 -- a script reports by printing

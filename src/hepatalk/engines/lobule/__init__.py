@@ -1,0 +1,1 @@
+"""The model in space, cell by cell."""

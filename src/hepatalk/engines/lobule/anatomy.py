@@ -24,22 +24,18 @@ _HEXAGON = 1.5 * math.sqrt(3.0)  # area of a regular hexagon over the square of 
 _SECONDS_PER_HOUR = 3600.0
 _LENGTHS = {
     "lobule_radius": "lobule_radius",
-    "central_vein_radius": "lobule_central_vein_radius",
-    "portal_tract_radius": "lobule_portal_tract_radius",
-    "portal_vein_radius": "lobule_portal_vein_radius",
-    "venule_radius": "lobule_venule_radius",
-    "sinusoid_radius": "lobule_sinusoid_radius",
-    "sinusoid_spacing": "lobule_sinusoid_spacing",
-    "site_edge": "lobule_site_edge",
-    "hepatocyte_diameter": "lobule_hepatocyte_diameter",
+    **{
+        name: f"lobule_{name}"
+        for name in (
+            *("central_vein_radius", "portal_tract_radius", "portal_vein_radius", "venule_radius"),
+            *("sinusoid_radius", "sinusoid_spacing", "site_edge", "hepatocyte_diameter"),
+        )
+    },
 }
-_NUMBERS = {
-    "sinusoid_widening": "lobule_sinusoid_widening",
-    "sinusoid_spread": "lobule_sinusoid_spread",
-    "sinusoid_branching": "lobule_sinusoid_branching",
-    "perfusion": "lobule_perfusion",
-    "arterial_share": "arterial_share",
-}
+_NUMBERS = (
+    *("lobule_sinusoid_widening", "lobule_sinusoid_spread", "lobule_sinusoid_branching"),
+    *("lobule_perfusion", "lobule_viscosity", "arterial_share"),
+)
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,7 @@ class Anatomy:
         for name, value in (("hepatocytes", hepatocytes), ("lobules", lobules)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise GeometryError(f"lobule: {name} = {value!r}; allowed: a whole number from 1; correct it")
-        wanted = [*_LENGTHS.values(), *_NUMBERS.values(), "lobule_viscosity"]
+        wanted = [*_LENGTHS.values(), *_NUMBERS]
         wanted += [f"{cell}.{part}" for cell in TYPES for part in ("number", "volume_share")]
         wanted += [f"{cell}.zone_share@{zone}" for cell in TYPES for zone in (1, 2, 3)]
         missing = [name for name in wanted if name not in values]
@@ -168,8 +164,20 @@ class Anatomy:
             volume_share={cell: values[f"{cell}.volume_share"] for cell in TYPES},
             zone_share={cell: _zones(values, cell) for cell in TYPES},
             viscosity=values["lobule_viscosity"] * 1e-3 / _SECONDS_PER_HOUR,
-            **lengths,
-            **{field: values[name] for field, name in _NUMBERS.items()},
+            sinusoid_widening=values["lobule_sinusoid_widening"],
+            sinusoid_spread=values["lobule_sinusoid_spread"],
+            sinusoid_branching=values["lobule_sinusoid_branching"],
+            perfusion=values["lobule_perfusion"],
+            arterial_share=values["arterial_share"],
+            lobule_radius=lengths["lobule_radius"],
+            central_vein_radius=lengths["central_vein_radius"],
+            portal_tract_radius=lengths["portal_tract_radius"],
+            portal_vein_radius=lengths["portal_vein_radius"],
+            venule_radius=lengths["venule_radius"],
+            sinusoid_radius=lengths["sinusoid_radius"],
+            sinusoid_spacing=lengths["sinusoid_spacing"],
+            site_edge=lengths["site_edge"],
+            hepatocyte_diameter=lengths["hepatocyte_diameter"],
         )
 
     @property

@@ -1,8 +1,8 @@
 """Healthy cells in their places.
 
 Hepatocytes stand in plates between sinusoids, each in the middle of its share of the tissue; LSECs lie on the wall of
-the sinusoids; HSCs in the space of Disse where sinusoids branch, so that each touches several; KCs inside sinusoids; BECs
-around a duct in each corner's part of a portal tract; BIPs at the rim of the tracts, where canals of Hering end.
+the sinusoids; HSCs in the space of Disse where sinusoids branch, so that each touches several; KCs inside sinusoids;
+BECs around a duct in each corner's part of a portal tract; BIPs at the rim of the tracts, where canals of Hering end.
 The numbers in each zone are the model's; within a zone cells are spread evenly along what they line.
 """
 

@@ -15,7 +15,7 @@ exchange times the volume of the tissue):
 
     p = (sum Q_k p_k + sum c_j s_j) / (sum Q_k + sum c_j),
 
-nodes in the order of falling pressure, so that whatever flows in is known. What blood loses is what tissue gains, exactly.
+nodes in the order of falling pressure, so that whatever flows in is known. What blood loses is what tissue gains.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
+from hepatalk.engines.lobule import graph_kernels
 from hepatalk.engines.lobule.network import Network
 from hepatalk.errors import GeometryError
 
@@ -111,7 +111,9 @@ def solve(
     arterial = network.arterial if len(network.arterial) else network.inlets
     source = np.zeros(n)
     source[arterial] = arterial_share * inflow / len(arterial)
-    right = np.bincount(place[place >= 0], weights=source[place >= 0], minlength=int(free.sum()) + 1)
+    right: Floats = np.bincount(place[place >= 0], weights=source[place >= 0], minlength=int(free.sum()) + 1).astype(
+        float
+    )
     right[0] += (1.0 - arterial_share) * inflow
     unknown = _pressures(place[one], place[other], g, right)
     pressure = np.append(unknown, 0.0)[place]
@@ -260,41 +262,6 @@ def course(network: Network, flow: Flow) -> Course:
     )
 
 
-@njit(parallel=True)
-def _march(
-    order: Ints,
-    start: Ints,
-    origin: Ints,
-    flow: Floats,
-    source: Floats,
-    exchange_start: Ints,
-    exchange_site: Ints,
-    exchange_weight: Floats,
-    clearance: Floats,
-    level: Floats,
-    inlet: Floats,
-    plasma: Floats,
-    uptake: Floats,
-) -> None:
-    for f in prange(level.shape[0]):
-        for i in order:
-            total = source[i]
-            brought = source[i] * inlet[f]
-            for k in range(start[i], start[i + 1]):
-                total += flow[k]
-                brought += flow[k] * plasma[f, origin[k]]
-            for k in range(exchange_start[i], exchange_start[i + 1]):
-                c = exchange_weight[k] * clearance[f, exchange_site[k]]
-                total += c
-                brought += c * level[f, exchange_site[k]]
-            # A node that nothing reaches holds what the blood had at the inlet; nothing depends on it.
-            p = brought / total if total > 0.0 else inlet[f]
-            plasma[f, i] = p
-            for k in range(exchange_start[i], exchange_start[i + 1]):
-                j = exchange_site[k]
-                uptake[f, j] += exchange_weight[k] * clearance[f, j] * (p - level[f, j])
-
-
 def march(way: Course, exchange: Exchange, clearance: Floats, level: Floats, inlet: Floats) -> tuple[Floats, Floats]:
     """Return the steady concentrations of plasma along the sinusoids, and what tissue takes from it.
 
@@ -320,15 +287,9 @@ def march(way: Course, exchange: Exchange, clearance: Floats, level: Floats, inl
     fields, sites = level.shape
     plasma = np.empty((fields, len(way.order)))
     uptake = np.zeros((fields, sites))
-    _march(
-        way.order,
-        way.start,
-        way.origin,
-        way.flow,
-        way.source,
-        exchange.start,
-        exchange.site,
-        exchange.weight,
+    graph_kernels.march(
+        (way.order, way.start, way.origin, way.flow, way.source),
+        (exchange.start, exchange.site, exchange.weight),
         np.ascontiguousarray(clearance, dtype=np.float64),
         np.ascontiguousarray(level, dtype=np.float64),
         np.ascontiguousarray(inlet, dtype=np.float64),
@@ -338,34 +299,12 @@ def march(way: Course, exchange: Exchange, clearance: Floats, level: Floats, inl
     return plasma, uptake
 
 
-@njit()
-def _ages(order: Ints, start: Ints, origin: Ints, flow: Floats, time: Floats, source: Floats) -> Floats:
-    age = np.zeros(len(order))
-    for i in order:
-        total, sum_age = source[i], 0.0
-        for k in range(start[i], start[i + 1]):
-            total += flow[k]
-            sum_age += flow[k] * (age[origin[k]] + time[k])
-        age[i] = sum_age / total if total > 0.0 else 0.0
-    return age
-
-
-@njit()
-def _remaining(order: Ints, start: Ints, origin: Ints, flow: Floats, time: Floats, leaving: Floats) -> Floats:
-    out, gathered = leaving.copy(), np.zeros(len(order))
-    rest = np.zeros(len(order))
-    for i in order[::-1]:
-        rest[i] = gathered[i] / out[i] if out[i] > 0.0 else 0.0
-        for k in range(start[i], start[i + 1]):
-            out[origin[k]] += flow[k]
-            gathered[origin[k]] += flow[k] * (rest[i] + time[k])
-    return rest
-
-
 def ages(way: Course) -> tuple[Floats, Floats]:
     """Return the mean time since blood came in, and the mean time until it leaves, at each node, h.
 
     Means are weighted by flow. Their sum, averaged over the inlets, is volume over flow.
     """
     tables = (way.order, way.start, way.origin, way.flow, way.time)
-    return np.asarray(_ages(*tables, way.source)), np.asarray(_remaining(*tables, way.leaving))
+    return np.asarray(graph_kernels.ages(*tables, way.source)), np.asarray(
+        graph_kernels.remaining(*tables, way.leaving)
+    )

@@ -146,7 +146,7 @@ def _boundary(f: Frame) -> Boundary:
     return Boundary(centre=centre, axis=np.array([0.0, 0.0, 1.0]), normal=normal, offset=centre @ normal.T - half)
 
 
-# ------------------------------------------------------------------------------------------------------- artificial ones
+# ------------------------------------------------------------------------------------------------ artificial ones
 
 
 def zones_only(anatomy: Anatomy, *, seed: int) -> Geometry:

@@ -7,7 +7,7 @@ the central veins (where blood leaves), on the portal tracts and on the faces of
 portal blood. In mice the sinusoids are, to a good approximation, a part of the Delaunay graph of their branching points
 (Karschau et al. 2020, doi 10.1371/journal.pcbi.1007965), so segments are chosen from that graph:
 
-1. each point sends one segment inwards, and takes at least one from outside: blood passes everywhere, and paths converge;
+1. each point sends one segment inwards and takes at least one from outside: blood passes everywhere, paths converge;
 2. further segments, the shortest and most radial first, join them until as many meet in a point as asked for.
    Two segments that leave a point at a narrow angle would have no room for a cell between them and are not both taken.
 
@@ -17,14 +17,15 @@ Top and bottom of the slab are mirrors: nothing crosses them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay
 
+from hepatalk.engines.lobule import graph_kernels
 from hepatalk.engines.lobule.anatomy import Anatomy
 from hepatalk.engines.lobule.hexagons import Frame
 from hepatalk.engines.lobule.points import draws, keep_apart
@@ -128,7 +129,7 @@ def grow(anatomy: Anatomy, frame: Frame, seed: int) -> Network:
     )
 
 
-# ------------------------------------------------------------------------------------------------------- branching points
+# ------------------------------------------------------------------------------------------------ branching points
 
 
 def _walls(a: Anatomy, f: Frame, seed: int) -> _Walls:
@@ -158,14 +159,14 @@ def _walls(a: Anatomy, f: Frame, seed: int) -> _Walls:
                     at = f.corner[corner] + _reach(a) * np.array([np.cos(angle), np.sin(angle)])
                     venules.append((portal[int(corner)], len(nodes)))
                     tracts.append(len(nodes))
-                    if n == 0 and (level + lobule) % 2 == 0 or levels == 1 and n == 0:
+                    if n == 0 and (levels == 1 or (level + lobule) % 2 == 0):
                         arterial.append(len(nodes))
                     nodes.append((at[0], at[1], z))
         for one, other in f.face:
             line = _face_line(a, f.corner[one], f.corner[other])
             chain = [portal[int(one)], *range(len(nodes), len(nodes) + len(line)), portal[int(other)]]
             nodes.extend((x, y, z) for x, y in line)
-            venules.extend(zip(chain[:-1], chain[1:], strict=True))
+            venules.extend(pairwise(chain))
     return _Walls(
         nodes=np.array(nodes),
         venules=np.array(venules, dtype=np.int64).reshape(-1, 2),
@@ -277,8 +278,8 @@ def _choose(a: Anatomy, f: Frame, walls: _Walls, nodes: Floats, pairs: Ints, cos
     order = order[~taken[order]]
     graph = coo_array((np.ones(len(joined)), joined.T), shape=(len(nodes), len(nodes)))
     label = connected_components(graph, directed=False)[1].astype(np.int64)
-    wanted = int(round(0.5 * a.sinusoid_branching * len(nodes))) - len(joined)
-    more = _add(nodes, joined, pairs[order], label, max(wanted, 0), _NARROWEST)
+    wanted = round(0.5 * a.sinusoid_branching * len(nodes)) - len(joined)
+    more = graph_kernels.add_segments(nodes, joined, pairs[order], label, max(wanted, 0), _NARROWEST)
     taken[order[more]] = True
     return np.flatnonzero(taken)
 
@@ -290,69 +291,6 @@ def _cheapest(key: Ints, score: Floats) -> Ints:
     first[1:] = key[order[1:]] != key[order[:-1]]
     best = order[first]
     return np.asarray(best[np.isfinite(score[best])])
-
-
-@njit()
-def _root(label: Ints, i: int) -> int:
-    while label[i] != i:
-        label[i] = label[label[i]]
-        i = label[i]
-    return i
-
-
-@njit()
-def _narrow(nodes: Floats, at: int, to: int, near: Ints, narrowest: float) -> bool:
-    """Return whether a new segment would leave a node too close to one that is there."""
-    for k in range(near.shape[1]):
-        other = near[at, k]
-        if other < 0:
-            break
-        dot, one, two = 0.0, 0.0, 0.0
-        for axis in range(3):
-            u, v = nodes[to, axis] - nodes[at, axis], nodes[other, axis] - nodes[at, axis]
-            dot, one, two = dot + u * v, one + u * u, two + v * v
-        if dot > narrowest * np.sqrt(one * two):
-            return True
-    return False
-
-
-@njit()
-def _note(near: Ints, at: int, to: int) -> None:
-    for k in range(near.shape[1]):
-        if near[at, k] < 0:
-            near[at, k] = to
-            break
-
-
-@njit()
-def _add(nodes: Floats, joined: Ints, offered: Ints, part: Ints, wanted: int, narrowest: float) -> Ints:
-    """Return which of the offered segments to add, cheapest first: those that join parts, then those that have room."""
-    near = np.full((len(nodes), 16), -1, dtype=np.int64)
-    for i in range(len(joined)):
-        _note(near, joined[i, 0], joined[i, 1])
-        _note(near, joined[i, 1], joined[i, 0])
-    label = np.arange(len(nodes))
-    used = np.zeros(len(offered), dtype=np.bool_)
-    n = 0
-    for i in range(len(offered)):  # parts are few: the first sweep makes one network of them
-        one, other = _root(label, part[offered[i, 0]]), _root(label, part[offered[i, 1]])
-        if one != other:
-            label[one] = other
-            used[i] = True
-            n += 1
-            _note(near, offered[i, 0], offered[i, 1])
-            _note(near, offered[i, 1], offered[i, 0])
-    for i in range(len(offered)):
-        if n >= wanted:
-            break
-        one, other = offered[i, 0], offered[i, 1]
-        if used[i] or _narrow(nodes, one, other, near, narrowest) or _narrow(nodes, other, one, near, narrowest):
-            continue
-        used[i] = True
-        n += 1
-        _note(near, one, other)
-        _note(near, other, one)
-    return np.flatnonzero(used)
 
 
 def _radii(a: Anatomy, f: Frame, nodes: Floats, edges: Ints, kind: Ints, seed: int) -> Floats:

@@ -29,6 +29,7 @@ from hepatalk.knowledge.records import (
 
 __all__ = [
     "LAW_PARAMETERS",
+    "REFERENCE_PARAMETERS",
     "ROLES",
     "Check",
     "Finding",
@@ -210,7 +211,7 @@ ROLES = {
     )
 }
 
-#: The anatomy of a lobule: what one is built from, and (``lobule_check_``) what it is compared with.
+#: The anatomy that a lobule is built from.
 _ANATOMY = {
     **{
         f"lobule_{name}": "length"
@@ -221,25 +222,27 @@ _ANATOMY = {
     },
     **{
         f"lobule_{name}": "level"
-        for name in (
-            *("sinusoid_widening", "sinusoid_branching", "lsec_number", "hsc_number", "kc_number"),
-            *("check_npc_number", "check_sinusoids_per_hsc", "check_hepatocytes_across"),
-        )
-    },
-    **{
-        f"lobule_check_{name}": "part"
-        for name in (
-            *("hepatocyte_fraction", "sinusoid_fraction"),
-            *("kc_share", "kc_periportal", "hsc_share"),
-        )
+        for name in ("sinusoid_widening", "sinusoid_branching", "lsec_number", "hsc_number", "kc_number")
     },
     "lobule_sinusoid_spread": "share",
     "lobule_perfusion": "rate",
     "lobule_viscosity": "viscosity",
+}
+
+#: What a built lobule is compared with: no law takes these, so that a knowledge base may lack them.
+REFERENCE_PARAMETERS = {
     "lobule_check_hepatocyte_density": "density",
+    "lobule_check_hepatocyte_fraction": "part",
+    "lobule_check_hepatocytes_across": "level",
+    "lobule_check_hsc_share": "part",
     "lobule_check_kc_density": "density",
+    "lobule_check_kc_periportal": "part",
+    "lobule_check_kc_share": "part",
+    "lobule_check_npc_number": "level",
     "lobule_check_sinusoid_diameter": "length",
+    "lobule_check_sinusoid_fraction": "part",
     "lobule_check_sinusoid_length": "length density",
+    "lobule_check_sinusoids_per_hsc": "level",
     "lobule_check_flow_speed": "speed",
 }
 

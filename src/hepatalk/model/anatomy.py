@@ -34,7 +34,9 @@ def gather(c: Compiler) -> dict[str, float]:
         return {}
     found = {name: c.value(name) for name in (*own, "arterial_share")}
     for cell in c.knowledge.cells:
-        found[f"{cell.id}.number"] = c.value(cell.number or f"{_PREFIX}{cell.id.lower()}_number")
+        number = cell.number or f"{_PREFIX}{cell.id.lower()}_number"
+        if number in c.knowledge.parameter:  # without, the lobule engine says that the type's number is missing
+            found[f"{cell.id}.number"] = c.value(number)
         found[f"{cell.id}.volume_share"] = c.value(cell.volume_share)
         for zone in ZONES:
             found[f"{cell.id}.zone_share@{zone}"] = c.zone_share(cell.id, zone)

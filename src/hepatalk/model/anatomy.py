@@ -43,7 +43,7 @@ def gather(c: Compiler) -> dict[str, float]:
     return found
 
 
-def expected(knowledge: Knowledge, species: Species) -> Mapping[str, tuple[float, float, str]]:
+def expected(knowledge: Knowledge, species: Species) -> Mapping[str, tuple[float, float, str, str]]:
     """Return what a built lobule is compared with.
 
     Parameters
@@ -53,8 +53,8 @@ def expected(knowledge: Knowledge, species: Species) -> Mapping[str, tuple[float
 
     Returns
     -------
-    mapping of str to (float, float, str)
-        By quantity, without the prefix of the records: low and high, in the unit of the record, and the sources.
+    mapping of str to (float, float, str, str)
+        By quantity, without the prefix of the records: low, high, their unit, and the sources.
     """
     found = {}
     for p in knowledge.parameters:
@@ -62,5 +62,5 @@ def expected(knowledge: Knowledge, species: Species) -> Mapping[str, tuple[float
             own = p.of_species(species)
             low, high = (own.prior if own is not None else None) or p.prior or (float("-inf"), float("inf"))
             sources = own.sources if own is not None else p.sources
-            found[p.id.removeprefix(_CHECK)] = (low, high, ", ".join(sources))
+            found[p.id.removeprefix(_CHECK)] = (low, high, p.unit, ", ".join(sources))
     return found

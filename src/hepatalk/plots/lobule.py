@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch, Polygon
 from scipy.spatial import Voronoi
 
+from hepatalk.engines.lobule.network import VENULE
 from hepatalk.errors import ResultError, unknown
 from hepatalk.plots.frame import styled
 from hepatalk.plots.palette import CELL_COLOURS, CELL_NAMES, INK, MUTED, shades
@@ -36,7 +37,7 @@ WAYS = ("type", "zone", "depth", "flow")
 _BIP = "#56B4E9"
 _COLOURS = CELL_COLOURS | {"BIP": _BIP}
 _NAMES = CELL_NAMES | {"BIP": "bipotential cells"}
-_BLOOD, _VEIN, _TRACT, _DUCT = "#C8102E", "#4D6FA8", "#EFE7DA", "#FFFFFF"
+_BLOOD, _VEIN, _VENULE, _TRACT, _DUCT = "#C8102E", "#4D6FA8", "#7C93C2", "#EFE7DA", "#FFFFFF"
 _HEPATOCYTE = shades(CELL_COLOURS["HEP"], 10)
 _ZONES = ("#F8D9A8", "#F0B27A", "#D98452")
 _SIZE_IN, _DOTS = 9.2, 160
@@ -238,7 +239,7 @@ def _blood(axes: Axes, g: Geometry, z: float, slab: float, *, by_flow: bool) -> 
     start = np.where(level, 0.0, np.clip(ends[:, 0], 0.0, 1.0))[:, None]
     stop = np.where(level, 1.0, np.clip(ends[:, 1], 0.0, 1.0))[:, None]
     strips = np.stack([(one + start * (other - one))[:, :2], (one + stop * (other - one))[:, :2]], axis=1)
-    colours: Any = to_rgba("#D33A50")
+    colours: Any = [_VENULE if kind == VENULE else "#D33A50" for kind in network.kind[here]]
     if by_flow:
         q = np.abs(g.flow.flow)
         colours = colormaps["inferno_r"](_flow_scale(q)(q[here]))
@@ -317,7 +318,7 @@ def _key(
     axes.text(
         x - 0.5 * bar, y + 0.008 * (top - bottom), f"{bar:.0f} µm", ha="center", va="bottom", fontsize=9, zorder=9
     )
-    vessels = [Patch(color=_VEIN, label="portal and central veins"), Patch(color=_BLOOD, label="sinusoids, artery")]
+    vessels = [Patch(color=_VEIN, label="veins, portal venules"), Patch(color=_BLOOD, label="sinusoids, artery")]
     if isinstance(colour_by, str) and colour_by in {"type", "zone"}:
         if colour_by == "zone":
             names = ("zone 1, periportal", "zone 2", "zone 3, pericentral")

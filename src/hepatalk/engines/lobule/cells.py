@@ -177,7 +177,7 @@ def place(
     diameter = np.array([a.cell_diameter[cell] for cell in TYPES])
     site = np.concatenate([parts[cell][2] for cell in TYPES]).astype(np.int64)
     position = np.concatenate([parts[cell][0] for cell in TYPES])
-    position[:, 2] = np.clip(position[:, 2], 0.0, f.height)
+    position = _inside(f, position, sites.lobule[site])
     return Cells(
         type=np.repeat(np.arange(len(TYPES)), sizes),
         position=position,
@@ -186,6 +186,16 @@ def place(
         edge=np.concatenate([parts[cell][1] for cell in TYPES]).astype(np.int64),
         lobule=sites.lobule[site],
     )
+
+
+def _inside(f: Frame, position: Floats, lobule: Ints) -> Floats:
+    """Return the positions, those beyond a face, the bottom or the top of their own lobule moved onto it."""
+    position = position.copy()
+    position[:, 2] = np.clip(position[:, 2], 0.0, f.height)
+    for inward in f.inward:
+        beyond = f.radius * np.sqrt(0.75) + (position[:, :2] - f.centre[lobule]) @ inward
+        position[:, :2] -= np.minimum(beyond, 0.0)[:, None] * inward
+    return position
 
 
 def _spread(t: _Placing, cell: str, site: Ints, weight: Floats, stage: int) -> Ints:

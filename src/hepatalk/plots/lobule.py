@@ -80,13 +80,15 @@ def section(
     UnknownNameError
         For a way to colour that does not exist.
     ResultError
-        For values of another number than sites or cells, or a height outside the slab.
+        For values of another number than sites or cells, a height outside the slab, or no thickness.
     """
     height = geometry.anatomy.height
     middle = 0.5 * height if z is None else z
     if not 0.0 <= middle <= height:
         raise ResultError(f"section at z = {middle:g} um; allowed: 0 to {height:.4g}, the height of the slab")
     slab = geometry.anatomy.hepatocyte_diameter if thickness is None else thickness
+    if not slab > 0.0:
+        raise ResultError(f"section of thickness {slab:g} um; allowed: above 0")
     values = _values(geometry, colour_by)
     with styled():
         figure = Figure(figsize=(_SIZE_IN, _SIZE_IN), dpi=_DOTS, facecolor="white")
@@ -153,6 +155,8 @@ def _tissue(
 
 def _shares(g: Geometry, points: Floats) -> list[Floats]:
     """Return the Voronoi polygon of each point; mirror images across the faces bound the outer ones."""
+    if len(points) == 0:
+        return []
     f = g.frame
     apothem = f.radius * np.sqrt(0.75)
     own = f.lobule_of(points)

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _STAGE_HEPATOCYTES, _STAGE_LINING, _STAGE_DISSE, _STAGE_LUMEN, _STAGE_DUCT, _STAGE_HERING = 20, 21, 22, 23, 24, 25
-_ROUNDS = 10
+_ROUNDS = 6
 _PRESSED = 0.7  # part of its radius by which a hepatocyte beside a sinusoid stays away from it
 
 
@@ -91,12 +91,13 @@ def hepatocytes(a: Anatomy, f: Frame, network: Network, cloud: Cloud, lining: Li
     distance, beside = tree.query(cloud.points)
     outside = distance > network.radius[lining.edge[beside]]
     own = f.lobule_of(cloud.points)
+    share = a.tissue_volume / a.hepatocytes
     found = []
     for k in range(len(f.centre)):
         here = cloud.points[outside & (own == k)]
         if len(here) < a.hepatocytes:
             here = cloud.points[own == k]
-        found.append(centres(here, a.hepatocytes, seed, _STAGE_HEPATOCYTES + 1000 * k, _ROUNDS))
+        found.append(centres(here, a.hepatocytes, share, seed, _STAGE_HEPATOCYTES + 1000 * k, _ROUNDS))
     points = np.concatenate(found)
     distance, beside = tree.query(points)
     edge = lining.edge[beside]

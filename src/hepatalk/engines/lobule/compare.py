@@ -106,7 +106,7 @@ def measure(g: Geometry) -> dict[str, float]:
 
 
 def _across(g: Geometry, hepatocytes: int, volume: float) -> float:
-    """Return the way from portal tract to central vein in hepatocytes: in a row stand the cube root of those in space."""
+    """Return the way from portal tract to central vein in hepatocytes, by the cube root of their density."""
     a = g.anatomy
     way = a.lobule_radius - a.central_vein_radius - a.portal_tract_radius
     return float(way * (hepatocytes / volume) ** (1.0 / 3.0))

@@ -14,6 +14,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 #: Points of a cloud that each centre is found from; more make the parts no more alike.
 _PER_CENTRE = 16
+_LEAST_CLOUD = 4000
+#: Least distance at the start, in edges of a cube of the share: random addition fills a fifth more than is needed.
+_APART = 0.85
 
 
 def draws(seed: int, stage: int, n: int) -> Floats:
@@ -43,7 +46,7 @@ def keep_apart(candidates: Floats, fixed: int, gap: float) -> Ints:
     return np.asarray(graph_kernels.keep_apart(candidates, fixed, gap, low, shape))
 
 
-def centres(cloud: Floats, n: int, seed: int, stage: int, rounds: int) -> Floats:
+def centres(cloud: Floats, n: int, share: float, seed: int, stage: int, rounds: int) -> Floats:
     """Return ``n`` points, each the centre of the part of a cloud that is nearest to it (Lloyd 1982).
 
     Parameters
@@ -51,13 +54,18 @@ def centres(cloud: Floats, n: int, seed: int, stage: int, rounds: int) -> Floats
     cloud : (m, 3) float array
         Points that fill a space evenly; m >= n.
     n : int
+    share : float
+        Volume of each part, um^3.
     seed, stage : int
         Of the start.
     rounds : int
         Improvements; parts become rounder and more equal with each.
     """
     shuffled = cloud[np.argsort(draws(seed, stage, len(cloud))[:, 0], kind="stable")]
-    points, cloud = shuffled[:n].copy(), shuffled[: _PER_CENTRE * n]
+    # Points that keep apart are a start from which few rounds are needed; what they leave over is filled up.
+    apart = keep_apart(shuffled, 0, _APART * share ** (1.0 / 3.0))[:n]
+    more = np.setdiff1d(np.arange(len(shuffled)), apart)[: n - len(apart)]
+    points, cloud = shuffled[np.concatenate([apart, more])], shuffled[: max(_PER_CENTRE * n, _LEAST_CLOUD)]
     for _ in range(rounds):
         nearest = cKDTree(points).query(cloud)[1]
         size = np.bincount(nearest, minlength=n)
@@ -65,7 +73,7 @@ def centres(cloud: Floats, n: int, seed: int, stage: int, rounds: int) -> Floats
         for axis in range(3):
             total = np.bincount(nearest, weights=cloud[:, axis], minlength=n)
             points[filled, axis] = total[filled] / size[filled]
-    return points
+    return np.asarray(points)
 
 
 def quotas(total: int, shares: Floats) -> Ints:

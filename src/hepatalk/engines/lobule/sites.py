@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _STAGE_SITES = 10
-_ROUNDS = 12
+_ROUNDS = 8
 _POINTS_PER_HEPATOCYTE = 30
 _PIECE = 2.5  # um of a sinusoid that one point of its lining stands for
 
@@ -165,7 +165,10 @@ def divide(a: Anatomy, f: Frame, network: Network, flow: Flow, cloud: Cloud, lin
     """
     own = f.lobule_of(cloud.points)
     middle = np.concatenate(
-        [centres(cloud.points[own == k], a.sites, seed, _STAGE_SITES + 1000 * k, _ROUNDS) for k in range(len(f.centre))]
+        [
+            centres(cloud.points[own == k], a.sites, a.tissue_volume / a.sites, seed, _STAGE_SITES + 1000 * k, _ROUNDS)
+            for k in range(len(f.centre))
+        ]
     )
     lobule = np.repeat(np.arange(len(f.centre)), a.sites)
     nearest = _nearest_own(middle, lobule, cloud.points, own)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from scipy.spatial import cKDTree
 
+from hepatalk.cli import checking
 from hepatalk.engines.lobule.anatomy import TYPES, Anatomy
 from hepatalk.engines.lobule.compare import compare, measure, segments_touched
 from hepatalk.engines.lobule.geometry import Geometry, build, mixed, zones_only
@@ -354,6 +356,27 @@ def test_a_lobule_outside_is_said_to_be_so(lobule: Geometry) -> None:
     found = measure(lobule)["kc_share"]
     row = compare(lobule, {"kc_share": (found + 0.1, 1.0, "1", "x"), "other": (0.0, 1.0, "1", "x")})
     assert [(r.quantity, r.within) for r in row] == [("kc_share", False)]
+
+
+def test_check_leaves_with_1_where_a_lobule_is_outside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lobule: Geometry
+) -> None:
+    monkeypatch.setattr("hepatalk.model.anatomy.expected", lambda *_: {"kc_share": (0.9, 1.0, "1", "bouwens1986")})
+    monkeypatch.setattr("hepatalk.engines.lobule.geometry.build", lambda *_, **__: lobule)
+    with pytest.raises(typer.Exit) as caught:
+        checking._check_lobule(load(), as_json=False)
+    assert caught.value.exit_code == 1
+    said = capsys.readouterr().out
+    assert said.count("outside\n") == 3
+    assert "3 quantities of 3 lobules: 3 outside their range" in said
+
+
+def test_anatomy_is_part_of_the_hash(lobule: Geometry) -> None:
+    knowledge = load()
+    plain, other = (compile_model(knowledge, "rat", overrides=o) for o in ({}, {"lobule_radius": 410.0}))
+    assert plain.hash != other.hash
+    assert other.anatomy == {**plain.anatomy, "lobule_radius": 410.0}
+    assert np.array_equal(plain.params, other.params)
 
 
 @pytest.mark.parametrize("make", [zones_only, mixed])

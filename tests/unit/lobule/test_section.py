@@ -88,4 +88,4 @@ def test_what_cannot_be_drawn_is_refused(lobule: Geometry) -> None:
 def test_an_empty_slice_is_a_picture_all_the_same(lobule: Geometry) -> None:
     figure = section(lobule, z=0.0, thickness=1e-6)
     assert len(figure.axes) >= 1
-    assert TYPES == lobule.types
+    assert lobule.types == TYPES

@@ -87,9 +87,7 @@ def hepatocytes(a: Anatomy, f: Frame, network: Network, cloud: Cloud, lining: Li
     cloud, lining : Cloud, Lining
     seed : int
     """
-    tree = cKDTree(lining.points)
-    distance, beside = tree.query(cloud.points)
-    outside = distance > network.radius[lining.edge[beside]]
+    outside = cloud.distance > network.radius[lining.edge[cloud.beside]]
     own = f.lobule_of(cloud.points)
     share = a.tissue_volume / a.hepatocytes
     found = []
@@ -99,7 +97,7 @@ def hepatocytes(a: Anatomy, f: Frame, network: Network, cloud: Cloud, lining: Li
             here = cloud.points[own == k]
         found.append(centres(here, a.hepatocytes, share, seed, _STAGE_HEPATOCYTES + 1000 * k, _ROUNDS))
     points = np.concatenate(found)
-    distance, beside = tree.query(points)
+    distance, beside = cKDTree(lining.points).query(points)
     edge = lining.edge[beside]
     least = network.radius[edge] + _PRESSED * 0.5 * a.hepatocyte_diameter
     away = points - lining.points[beside]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 __all__ = ["Frame", "frame"]
 
@@ -49,8 +50,7 @@ class Frame:
 
     def lobule_of(self, points: Floats) -> Ints:
         """Return the lobule whose central vein is nearest, which is the one that a point inside belongs to."""
-        d = ((points[:, None, :2] - self.centre[None]) ** 2).sum(axis=2)
-        return np.asarray(np.argmin(d, axis=1))
+        return np.asarray(cKDTree(self.centre).query(points[:, :2])[1], dtype=np.int64)
 
     def to_face(self, points: Floats) -> Floats:
         """Return the distance (n,) to the nearest face of the point's own lobule; negative outside all lobules."""

@@ -64,7 +64,9 @@ def centres(cloud: Floats, n: int, share: float, seed: int, stage: int, rounds: 
     shuffled = cloud[np.argsort(draws(seed, stage, len(cloud))[:, 0], kind="stable")]
     # Points that keep apart are a start from which few rounds are needed; what they leave over is filled up.
     apart = keep_apart(shuffled, 0, _APART * share ** (1.0 / 3.0))[:n]
-    more = np.setdiff1d(np.arange(len(shuffled)), apart)[: n - len(apart)]
+    left = np.ones(len(shuffled), dtype=bool)
+    left[apart] = False
+    more = np.flatnonzero(left)[: n - len(apart)]
     points, cloud = shuffled[np.concatenate([apart, more])], shuffled[: max(_PER_CENTRE * n, _LEAST_CLOUD)]
     for _ in range(rounds):
         nearest = cKDTree(points).query(cloud)[1]

@@ -86,11 +86,17 @@ class Cloud:
         Of the lattice, um.
     place : (m, 3) int array
         Position in the lattice.
+    beside : (m,) int array
+        The nearest point of a lining.
+    distance : (m,) float array
+        To it, um.
     """
 
     points: Floats
     step: Floats
     place: Ints
+    beside: Ints
+    distance: Floats
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,8 @@ class Lining:
     length: Floats
 
 
-def fill(a: Anatomy, f: Frame) -> Cloud:
-    """Return points that fill the tissue of all lobules."""
+def fill(a: Anatomy, f: Frame, lining: Lining) -> Cloud:
+    """Return points that fill the tissue of all lobules, with what lies beside them."""
     step = (a.tissue_volume / a.hepatocytes / _POINTS_PER_HEPATOCYTE) ** (1.0 / 3.0)
     low, high = f.corner.min(axis=0), f.corner.max(axis=0)
     levels = max(2, round(f.height / step))
@@ -129,7 +135,8 @@ def fill(a: Anatomy, f: Frame) -> Cloud:
     plane = plane[inside]
     place = np.column_stack([np.tile(plane, (levels, 1)), np.repeat(np.arange(levels), len(plane))])
     points = np.column_stack([low + (place[:, :2] + 0.5) * step, (place[:, 2] + 0.5) * size[2]])
-    return Cloud(points=points, step=size, place=place)
+    distance, beside = cKDTree(lining.points).query(points)
+    return Cloud(points=points, step=size, place=place, beside=beside, distance=distance)
 
 
 def line(network: Network) -> Lining:
@@ -178,8 +185,7 @@ def divide(a: Anatomy, f: Frame, network: Network, flow: Flow, cloud: Cloud, lin
     at_node = _depth(network, flow)
     one, two = at_node[network.edges[lining.edge]].T
     lining_depth = one + lining.along * (two - one)
-    beside = cKDTree(lining.points).query(cloud.points)[1]
-    depth = np.bincount(nearest, weights=lining_depth[beside], minlength=len(middle)) / size
+    depth = np.bincount(nearest, weights=lining_depth[cloud.beside], minlength=len(middle)) / size
     return Sites(
         position=middle,
         volume=size / size.sum() * a.tissue_volume * len(f.centre),

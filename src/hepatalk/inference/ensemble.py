@@ -84,6 +84,8 @@ def prior_of(parameter: Parameter) -> Prior | None:
         low, high = np.log(parameter.prior[0]), np.log(parameter.prior[1])
         return Prior(parameter.id, float(low + high) / 2, float(high - low) / 4, float(low), float(high))
     uncertain_kind = parameter.id.startswith(_BEGINNINGS) or parameter.id.endswith(_ENDINGS)
+    if parameter.id.startswith("lobule_"):
+        return None  # anatomy: what is fitted and drawn, the model without space, does not ask for it
     if parameter.source != "assumed" or not uncertain_kind:
         return None
     deviation = float(np.log(SPREAD)) / 2

@@ -77,6 +77,8 @@ class Prior:
 
 def prior_of(parameter: Parameter) -> Prior | None:
     """Return the prior of an uncertain parameter, None for a number that is sourced, defined or not positive."""
+    if parameter.id.startswith("lobule_"):
+        return None  # anatomy: what is fitted and drawn, the model without space, does not ask for it
     value = parameter.value
     if not isinstance(value, float | int) or parameter.id in _FIXED or value <= 0:
         return None
@@ -84,8 +86,6 @@ def prior_of(parameter: Parameter) -> Prior | None:
         low, high = np.log(parameter.prior[0]), np.log(parameter.prior[1])
         return Prior(parameter.id, float(low + high) / 2, float(high - low) / 4, float(low), float(high))
     uncertain_kind = parameter.id.startswith(_BEGINNINGS) or parameter.id.endswith(_ENDINGS)
-    if parameter.id.startswith("lobule_"):
-        return None  # anatomy: what is fitted and drawn, the model without space, does not ask for it
     if parameter.source != "assumed" or not uncertain_kind:
         return None
     deviation = float(np.log(SPREAD)) / 2

@@ -286,6 +286,19 @@ def test_doctor_finds_this_installation_sound(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_of_the_lobule_prints_it_beside_measurements(tmp_path: Path) -> None:
+    found = json.loads(hepatalk("check", "--engine", "lobule", "--json", cwd=tmp_path).stdout)
+    assert found["outside"] == 0
+    assert list(found["lobules"]) == ["rat", "mouse", "human"]
+    for rows in found["lobules"].values():
+        assert {"hepatocyte_density", "sinusoid_fraction", "kc_share"} <= {row["quantity"] for row in rows}
+        assert all(row["low"] <= row["value"] <= row["high"] and row["source"] for row in rows)
+    text = hepatalk("check", "--engine", "lobule", cwd=tmp_path).stdout
+    assert "sinusoid_fraction" in text
+    assert "0 outside their range" in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_check_finds_no_error(tmp_path: Path) -> None:
     found = json.loads(hepatalk("check", "--json", cwd=tmp_path).stdout)
     assert found["errors"] == 0

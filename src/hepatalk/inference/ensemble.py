@@ -77,6 +77,8 @@ class Prior:
 
 def prior_of(parameter: Parameter) -> Prior | None:
     """Return the prior of an uncertain parameter, None for a number that is sourced, defined or not positive."""
+    if parameter.id.startswith("lobule_"):
+        return None  # anatomy: what is fitted and drawn, the model without space, does not ask for it
     value = parameter.value
     if not isinstance(value, float | int) or parameter.id in _FIXED or value <= 0:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepatalk.model import tracers
+from hepatalk.model import anatomy, tracers
 from hepatalk.model.compiled import CompiledModel, Floats, Ints, Relabel
 from hepatalk.model.places import ZONES, at
 from hepatalk.model.rest import fill_resting_values
@@ -68,6 +68,7 @@ def freeze(c: Compiler) -> CompiledModel:
         relabel=_relabel(c),
         groups=_groups(c),
         lobes=c.lobes,
+        anatomy=anatomy.gather(c),
     )
 
 

@@ -1,0 +1,1 @@
+"""The lobule engine: the compiled model in space, cell by cell."""

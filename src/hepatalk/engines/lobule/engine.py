@@ -62,7 +62,7 @@ class LobuleEngine:
     seed: int = 0
     hepatocytes: int = 3000
     tissue: Tissue | None = None
-    tolerance: float = 1e-3
+    tolerance: float = 1e-2
     last: State | None = field(default=None, repr=False)
 
     def run(

@@ -80,7 +80,7 @@ def zones_only(comps: Compartments, numbers: Mapping[str, int]) -> Tissue:
         number = numbers.get(cell, 0)
         if number < 1:
             raise EngineError(
-                f"{number} cells of type {cell}; allowed: at least one of each of {', '.join(comps.types)}; ask for more "
+                f"{number} cells of type {cell}; allowed: one or more of {', '.join(comps.types)}; ask for more "
                 "hepatocytes"
             )
         here = np.floor(number * comps.share[:, k] + 0.5).astype(int)

@@ -15,6 +15,7 @@ from typing import ClassVar
 __all__ = [
     "EngineError",
     "ExperimentError",
+    "GeometryError",
     "HepatalkError",
     "KnowledgeError",
     "ModelError",
@@ -73,6 +74,10 @@ class UnknownNameError(HepatalkError):
 
 class ModelError(HepatalkError):
     """The records cannot be compiled to a model, or a model is asked for something it does not have."""
+
+
+class GeometryError(HepatalkError):
+    """A lobule of these measures cannot be built, or blood cannot pass it."""
 
 
 class EngineError(HepatalkError):

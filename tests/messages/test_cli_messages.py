@@ -78,7 +78,7 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
         (["compare", "--hypotheses", "il6_sing"], ["unknown hypothesis 'il6_sing'", "il6_sign"]),
         (["run", "phx70", "--members", "0"], ["--members 0", "allowed: 1 (the best fit alone) or more"]),
         (["run", "phx", "--bisect", "--members", "3"], ["--bisect with --members"]),
-        (["check", "--engine", "lobule"], ["lobule", "not part of this version"]),
+        (["check", "--engine", "lobules"], ["'lobules'", "lobule", "population", "check --help"]),
         (["score", "--only", "T1-1x"], ["unknown observation 'T1-1x'", "T1-1", "hepatalk list observations"]),
         (["score", "--members", "0"], ["--members 0", "allowed: 1 (the best fit alone) or more", "leave it out"]),
         (["score", "--members", "100000"], ["allowed", "scripts/make_ensemble.py"]),

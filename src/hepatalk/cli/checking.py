@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hepatalk.cli.console import background, note, print_json, say, table
-from hepatalk.errors import ExperimentError, unknown
+from hepatalk.errors import unknown
 
 if TYPE_CHECKING:
+    from hepatalk.engines.lobule.compare import Comparison
     from hepatalk.experiments.influence import Influence
     from hepatalk.knowledge.findings import Finding
     from hepatalk.knowledge.load import Knowledge
+    from hepatalk.knowledge.records import Species
 
 __all__ = ["register"]
 
-_ENGINES = ("population",)
+_ENGINES = ("population", "lobule")
+#: The lobule that is built to be compared.
+_SEED = 1
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +35,7 @@ def check(
         bool, typer.Option("--influence", help="Silence each statement in turn, for many minutes.")
     ] = False,
     engine: Annotated[
-        str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")
+        str, typer.Option(metavar="population|lobule", help="lobule: compare built lobules with measurements.")
     ] = "population",
     json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
 ) -> None:
@@ -38,16 +43,15 @@ def check(
 
     A note or a warning is no fault; each finding names file, record, field, value and what is allowed.
     """
-    if engine == "lobule":
-        raise ExperimentError(
-            "check --engine lobule is not part of this version; allowed: population; leave --engine out"
-        )
     if engine not in _ENGINES:
         raise unknown("engine", engine, _ENGINES, "'hepatalk check --help'")
 
     from hepatalk.knowledge.load import load
 
     knowledge = load()
+    if engine == "lobule":
+        _check_lobule(knowledge, as_json=json)
+        return
     note("checking records and model ...")
     found = background(lambda: _findings(knowledge))
     errors = [f for f in found if f.severity == "error"]
@@ -71,6 +75,61 @@ def check(
             say("influence was not measured: mend the errors first")
     if errors:
         raise typer.Exit(1)
+
+
+def _check_lobule(knowledge: Knowledge, *, as_json: bool) -> None:
+    """Build the default lobule of each species and print it beside what has been measured."""
+    from hepatalk.knowledge.records import SPECIES
+
+    note("building a lobule of each species ...")
+    found = {species: background(partial(_compared, knowledge, species)) for species in SPECIES}
+    outside = sum(not row.within for rows in found.values() for row in rows)
+    if as_json:
+        print_json(
+            {"outside": outside, "lobules": {s: [_comparison_row(r) for r in rows] for s, rows in found.items()}}
+        )
+    else:
+        for species, rows in found.items():
+            say(f"{species}: a lobule as built, and the range of measurements")
+            table(
+                ("quantity", "lobule", "low", "high", "unit", "source", ""),
+                [
+                    (r.quantity, f"{r.value:.4g}", f"{r.low:.4g}", f"{r.high:.4g}", r.unit, r.source, _verdict(r))
+                    for r in rows
+                ],
+                right=("lobule", "low", "high"),
+            )
+            say()
+        say(f"{sum(map(len, found.values()))} quantities of {len(found)} lobules: {outside} outside their range")
+    if outside:
+        raise typer.Exit(1)
+
+
+def _compared(knowledge: Knowledge, species: Species) -> tuple[Comparison, ...]:
+    from hepatalk.engines.lobule.anatomy import Anatomy
+    from hepatalk.engines.lobule.compare import compare
+    from hepatalk.engines.lobule.geometry import build
+    from hepatalk.model.anatomy import expected
+    from hepatalk.model.compiler import compile_model
+
+    model = compile_model(knowledge, species)
+    return compare(build(Anatomy.of(model.anatomy), seed=_SEED), expected(knowledge, species))
+
+
+def _comparison_row(r: Comparison) -> dict[str, object]:
+    return {
+        "quantity": r.quantity,
+        "value": r.value,
+        "unit": r.unit,
+        "low": r.low,
+        "high": r.high,
+        "source": r.source,
+        "within": r.within,
+    }
+
+
+def _verdict(r: Comparison) -> str:
+    return "" if r.within else "outside"
 
 
 def _findings(knowledge: Knowledge) -> tuple[Finding, ...]:

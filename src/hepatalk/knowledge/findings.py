@@ -29,6 +29,7 @@ from hepatalk.knowledge.records import (
 
 __all__ = [
     "LAW_PARAMETERS",
+    "REFERENCE_PARAMETERS",
     "ROLES",
     "Check",
     "Finding",
@@ -200,13 +201,54 @@ ROLES = {
         Role("level", "1", low=0.0, above=True),
         Role("power", "1", low=0.0, above=True),
         Role("number", "1"),
+        Role("length", "um", low=0.0, above=True),
+        Role("viscosity", "mPa*s", low=0.0, above=True),
+        Role("density", "1/mm^3", low=0.0, above=True),
+        Role("length density", "mm/mm^3", low=0.0, above=True),
+        Role("speed", "um/s", low=0.0, above=True),
         Role("zone share", "1", low=0.0, high=1.0, zones=True, total=1.0),
         Role("zone profile", "1", low=0.0, zones=True),
     )
 }
 
-#: Parameters that the laws of physics ask for by name, and what they take them for.
+#: The anatomy that a lobule is built from.
+_ANATOMY = {
+    **{
+        f"lobule_{name}": "length"
+        for name in (
+            *("radius", "central_vein_radius", "portal_tract_radius", "portal_vein_radius", "venule_radius"),
+            *("sinusoid_radius", "sinusoid_spacing", "site_edge", "hepatocyte_diameter"),
+        )
+    },
+    **{
+        f"lobule_{name}": "level"
+        for name in ("sinusoid_widening", "sinusoid_branching", "lsec_number", "hsc_number", "kc_number")
+    },
+    "lobule_sinusoid_spread": "share",
+    "lobule_perfusion": "rate",
+    "lobule_viscosity": "viscosity",
+}
+
+#: What a built lobule is compared with: no law takes these, so that a knowledge base may lack them.
+REFERENCE_PARAMETERS = {
+    "lobule_check_hepatocyte_density": "density",
+    "lobule_check_hepatocyte_fraction": "part",
+    "lobule_check_hepatocytes_across": "level",
+    "lobule_check_hsc_share": "part",
+    "lobule_check_kc_density": "density",
+    "lobule_check_kc_periportal": "part",
+    "lobule_check_kc_share": "part",
+    "lobule_check_npc_number": "level",
+    "lobule_check_sinusoid_diameter": "length",
+    "lobule_check_sinusoid_fraction": "part",
+    "lobule_check_sinusoid_length": "length density",
+    "lobule_check_sinusoids_per_hsc": "level",
+    "lobule_check_flow_speed": "speed",
+}
+
+#: Parameters that the laws of physics and the anatomy of the lobule ask for by name, and what they take them for.
 LAW_PARAMETERS = {
+    **_ANATOMY,
     "arterial_share": "fraction",
     "body.demand": "level",
     "body.bile_flow": "share",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hepatalk.errors import UnitError
 from hepatalk.knowledge.findings import (
     LAW_PARAMETERS,
+    REFERENCE_PARAMETERS,
     ROLES,
     Check,
     Finding,
@@ -58,6 +59,9 @@ def _all_uses(k: Knowledge) -> Iterator[ParameterUse]:
     yield from parameter_uses(k)
     for name, role in LAW_PARAMETERS.items():
         yield ParameterUse(name, "parameters", name, "id", ROLES[role])
+    for name, role in REFERENCE_PARAMETERS.items():
+        if name in k.parameter:
+            yield ParameterUse(name, "parameters", name, "id", ROLES[role])
 
 
 @dataclass(frozen=True)

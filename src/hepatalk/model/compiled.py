@@ -110,6 +110,9 @@ class CompiledModel:
         What a single cell may do in each compartment, for engines that follow cells one by one.
     lobes : tuple of str
         Letters of the lobes; one empty name for a liver that is not divided.
+    anatomy : mapping of str to float
+        What a lobule is built from: parameters named ``lobule_...`` and ``arterial_share``, and by cell type its
+        ``TYPE.number`` (per hepatocyte), ``TYPE.volume_share`` and ``TYPE.zone_share@1`` to ``3``.
     """
 
     species: str
@@ -137,6 +140,7 @@ class CompiledModel:
     groups: Mapping[str, Ints]
     fates: Fates
     lobes: tuple[Lobe, ...] = ("",)
+    anatomy: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_states(self) -> int:
@@ -183,6 +187,7 @@ class CompiledModel:
         for floats in (self.params, self.coefficient):
             h.update(",".join(f"{v:.12g}" for v in floats).encode())
         h.update(self.species.encode())
+        h.update(",".join(f"{name}={value:.12g}" for name, value in sorted(self.anatomy.items())).encode())
         return h.hexdigest()[:16]
 
     def position(self, parameter: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepatalk.model import fates, tracers
+from hepatalk.model import anatomy, fates, tracers
 from hepatalk.model.compiled import CompiledModel, Floats, Ints, Relabel
 from hepatalk.model.places import ZONES, at
 from hepatalk.model.rest import fill_resting_values
@@ -69,6 +69,7 @@ def freeze(c: Compiler) -> CompiledModel:
         groups=_groups(c),
         fates=fates.settled([x.id for x in c.knowledge.cells], _with_descent(c), c.growing, c.exchanges, t.settle),
         lobes=c.lobes,
+        anatomy=anatomy.gather(c),
     )
 
 

@@ -1,0 +1,537 @@
+"""Compiled solvers of signals on sites: implicit steps and steady states, four signals side by side.
+
+A system has the operator ``A = shift + s (loss - T)`` for each signal, where T is diffusion between neighbouring sites,
+diffusion to walls, and exchange with plasma that runs along the sinusoids. Signals are solved in blocks of `LANES`:
+the tables of the graph are read once for all signals of a block. No lane reads another one, every sum runs in the
+order of the sites, and a block is worked on by one thread, so results have the same bits on any number of threads and
+in any company. Lengths in um, times in h, flows in um^3/h.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+__all__ = ["LANES", "Problem", "System", "Tables", "steady_blocks", "step_blocks"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: Signals that are solved side by side.
+LANES = 4
+#: TR-BDF2 with both stages of one matrix (Bank et al. 1985, doi:10.1109/T-ED.1985.22232).
+GAMMA = 2.0 - np.sqrt(2.0)
+A1 = 1.0 / (GAMMA * (2.0 - GAMMA))
+A0 = (1.0 - GAMMA) ** 2 / (GAMMA * (2.0 - GAMMA))
+#: Weight of its error estimate (Hosea and Shampine 1996, doi:10.1016/0168-9274(95)00115-8).
+ERROR = 2.0 * (-3.0 * GAMMA**2 + 4.0 * GAMMA - 2.0) / (12.0 * (2.0 - GAMMA))
+#: The error estimate is itself solved to this fraction of its size.
+ESTIMATE_TOLERANCE = 0.02
+EPSILON = float(np.finfo(np.float64).eps)
+MAX_ITERATIONS = 500
+
+
+class Tables(NamedTuple):
+    """The graph as the kernels read it.
+
+    Attributes
+    ----------
+    start : (M + 1,) int array
+    other : (n,) int array
+        Neighbours of site i are ``other[start[i]:start[i+1]]``.
+    coupling : (n,) float array
+        Contact area over distance and volume of the site, 1/um^2.
+    total : (M,) float array
+        Sum of the couplings of a site, those to walls included, 1/um^2.
+    volume : (M,) float array
+        um^3.
+    node : (M,) int array
+        Place of the site's plasma in the upstream order; -1 for none.
+    inflow, through, outflow : (N,) float array
+        What enters a node from outside, passes it, and leaves to outside, um^3/h.
+    in_start : (N + 1,) int array
+    in_from : (k,) int array
+    in_flow : (k,) float array
+        Nodes that feed a node, all earlier in the order, and their flows, um^3/h.
+    site_start : (N + 1,) int array
+    site : (p,) int array
+        Sites that exchange with a node.
+    """
+
+    start: Ints
+    other: Ints
+    coupling: Floats
+    total: Floats
+    volume: Floats
+    node: Ints
+    inflow: Floats
+    through: Floats
+    outflow: Floats
+    in_start: Ints
+    in_from: Ints
+    in_flow: Floats
+    site_start: Ints
+    site: Ints
+
+
+class Problem(NamedTuple):
+    """All signals of one call.
+
+    Attributes
+    ----------
+    level, production, loss, rest : (F, M) float array
+        Level, production (level/h), loss (1/h) and healthy level.
+    diffusivity, exchange, returned, inlet : (F,) float array
+        um^2/h; 1/h; share of the outflow that returns to the inlets; level that is added to the inflow.
+    """
+
+    level: Floats
+    production: Floats
+    loss: Floats
+    rest: Floats
+    diffusivity: Floats
+    exchange: Floats
+    returned: Floats
+    inlet: Floats
+
+
+class System(NamedTuple):
+    """The operator of a block and its preconditioner, the same operator without neighbours.
+
+    Attributes
+    ----------
+    plasma : bool
+        Whether any signal of the block exchanges with plasma.
+    diagonal, weight, sieve : (M, LANES) float array
+        Diagonal; volume; volume over diagonal.
+    spread, take, rate : (LANES,) float array
+        s D, s m and m.
+    share, echo : (N, LANES) float array
+        Inverse of what dilutes plasma at a node, and its answer to an inflow of one: in A.
+    sieve_share, sieve_echo : (N, LANES) float array
+        The same in the preconditioner.
+    back, sieve_back : (LANES,) float array
+        From the outflow of plasma without return to the level of the inflow with it.
+    """
+
+    plasma: bool
+    diagonal: Floats
+    weight: Floats
+    sieve: Floats
+    spread: Floats
+    take: Floats
+    rate: Floats
+    share: Floats
+    echo: Floats
+    sieve_share: Floats
+    sieve_echo: Floats
+    back: Floats
+    sieve_back: Floats
+
+
+@njit(cache=True, nogil=True)
+def _sweep(t: Tables, weight: Floats, share: Floats, rate: Floats, x: Floats, p: Floats) -> None:
+    """Fill the levels of plasma downstream from inflows of zero: ``p = (sum Q p_up + m sum weight x) share``."""
+    for n in range(t.through.size):
+        q0 = q1 = q2 = q3 = 0.0
+        for e in range(t.in_start[n], t.in_start[n + 1]):
+            up, flow = t.in_from[e], t.in_flow[e]
+            q0 += flow * p[up, 0]
+            q1 += flow * p[up, 1]
+            q2 += flow * p[up, 2]
+            q3 += flow * p[up, 3]
+        a0 = a1 = a2 = a3 = 0.0
+        for e in range(t.site_start[n], t.site_start[n + 1]):
+            i = t.site[e]
+            a0 += weight[i, 0] * x[i, 0]
+            a1 += weight[i, 1] * x[i, 1]
+            a2 += weight[i, 2] * x[i, 2]
+            a3 += weight[i, 3] * x[i, 3]
+        p[n, 0] = (q0 + rate[0] * a0) * share[n, 0]
+        p[n, 1] = (q1 + rate[1] * a1) * share[n, 1]
+        p[n, 2] = (q2 + rate[2] * a2) * share[n, 2]
+        p[n, 3] = (q3 + rate[3] * a3) * share[n, 3]
+
+
+@njit(cache=True, nogil=True)
+def _returns(t: Tables, back: Floats, p: Floats, inlet: Floats) -> None:
+    """Fill the level of the inflow (LANES,) to which plasma `p`, made without return, leads when it returns."""
+    inlet[:] = 0.0
+    for n in range(t.through.size):
+        if t.outflow[n] > 0.0:
+            for k in range(LANES):
+                inlet[k] += t.outflow[n] * p[n, k]
+    for k in range(LANES):
+        inlet[k] *= back[k]
+
+
+@njit(cache=True, nogil=True)
+def _echoes(t: Tables, share: Floats, returned: Floats, echo: Floats, back: Floats) -> None:
+    """Fill the answer of plasma to an inflow of one, and the gain of its return."""
+    inflow = 0.0
+    for n in range(t.through.size):
+        inflow += t.inflow[n]
+        for k in range(LANES):
+            q = t.inflow[n]
+            for e in range(t.in_start[n], t.in_start[n + 1]):
+                q += t.in_flow[e] * echo[t.in_from[e], k]
+            echo[n, k] = q * share[n, k]
+    for k in range(LANES):
+        kept = inflow * (1.0 - returned[k])
+        for n in range(t.through.size):
+            kept += returned[k] * t.outflow[n] * (1.0 - echo[n, k])
+        back[k] = returned[k] / kept if kept > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _assemble(t: Tables, f: Problem, lanes: Ints, shift: float, s: float) -> System:
+    """Return ``shift + s (loss - T)`` for the signals of a block; a lane of -1 is the identity."""
+    sites, nodes = t.volume.size, t.through.size
+    diagonal, weight, sieve = np.ones((sites, LANES)), np.empty((sites, LANES)), np.empty((sites, LANES))
+    rate, spread, returned = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    for k in range(LANES):
+        if lanes[k] >= 0:
+            rate[k], spread[k] = f.exchange[lanes[k]], s * f.diffusivity[lanes[k]]
+            returned[k] = f.returned[lanes[k]]
+    take = s * rate
+    for i in range(sites):
+        for k in range(LANES):
+            if lanes[k] >= 0:
+                diagonal[i, k] = shift + s * f.loss[lanes[k], i] + spread[k] * t.total[i]
+                if t.node[i] >= 0:
+                    diagonal[i, k] += take[k]
+            weight[i, k] = t.volume[i]
+            sieve[i, k] = t.volume[i] / diagonal[i, k] if diagonal[i, k] > 0.0 else 0.0
+    share, sieve_share = np.zeros((nodes, LANES)), np.zeros((nodes, LANES))
+    echo, sieve_echo = np.zeros((nodes, LANES)), np.zeros((nodes, LANES))
+    back, sieve_back = np.zeros(LANES), np.zeros(LANES)
+    plasma = rate.max() > 0.0
+    if plasma:
+        for n in range(nodes):
+            for k in range(LANES):
+                whole = free = t.through[n]
+                for e in range(t.site_start[n], t.site_start[n + 1]):
+                    i = t.site[e]
+                    whole += rate[k] * t.volume[i]
+                    free += rate[k] * (t.volume[i] - take[k] * sieve[i, k])
+                share[n, k] = 1.0 / whole if whole > 0.0 else 0.0
+                sieve_share[n, k] = 1.0 / free if free > 0.0 else 0.0
+        _echoes(t, share, returned, echo, back)
+        _echoes(t, sieve_share, returned, sieve_echo, sieve_back)
+    return System(
+        plasma, diagonal, weight, sieve, spread, take, rate, share, echo, sieve_share, sieve_echo, back, sieve_back
+    )
+
+
+@njit(cache=True, nogil=True)
+def _apply(t: Tables, a: System, x: Floats, p: Floats, y: Floats) -> None:
+    """Fill ``y = A x``; `p` (N, LANES) is work space."""
+    for i in range(t.volume.size):
+        s0 = s1 = s2 = s3 = 0.0
+        for e in range(t.start[i], t.start[i + 1]):
+            j, g = t.other[e], t.coupling[e]
+            s0 += g * x[j, 0]
+            s1 += g * x[j, 1]
+            s2 += g * x[j, 2]
+            s3 += g * x[j, 3]
+        y[i, 0] = a.diagonal[i, 0] * x[i, 0] - a.spread[0] * s0
+        y[i, 1] = a.diagonal[i, 1] * x[i, 1] - a.spread[1] * s1
+        y[i, 2] = a.diagonal[i, 2] * x[i, 2] - a.spread[2] * s2
+        y[i, 3] = a.diagonal[i, 3] * x[i, 3] - a.spread[3] * s3
+    if a.plasma:
+        inlet = np.empty(LANES)
+        _sweep(t, a.weight, a.share, a.rate, x, p)
+        _returns(t, a.back, p, inlet)
+        for i in range(t.volume.size):
+            n = t.node[i]
+            if n >= 0:
+                for k in range(LANES):
+                    y[i, k] -= a.take[k] * (p[n, k] + inlet[k] * a.echo[n, k])
+
+
+@njit(cache=True, nogil=True)
+def _precondition(t: Tables, a: System, b: Floats, p: Floats, z: Floats) -> None:
+    """Fill the solution z of A without its neighbours: each site alone, and plasma by one sweep downstream."""
+    inlet = np.zeros(LANES)
+    if a.plasma:
+        _sweep(t, a.sieve, a.sieve_share, a.rate, b, p)
+        _returns(t, a.sieve_back, p, inlet)
+    for i in range(t.volume.size):
+        n = t.node[i] if a.plasma else -1
+        for k in range(LANES):
+            add = a.take[k] * (p[n, k] + inlet[k] * a.sieve_echo[n, k]) if n >= 0 else 0.0
+            z[i, k] = (b[i, k] + add) / a.diagonal[i, k]
+
+
+@njit(cache=True, nogil=True)
+def _residual(t: Tables, a: System, x: Floats, b: Floats, p: Floats, r: Floats, worst: Floats) -> None:
+    """Fill ``r = b - A x`` and the greatest of each signal."""
+    _apply(t, a, x, p, r)
+    worst[:] = 0.0
+    for i in range(r.shape[0]):
+        for k in range(LANES):
+            r[i, k] = b[i, k] - r[i, k]
+            worst[k] = max(worst[k], abs(r[i, k]))
+
+
+@njit(cache=True, nogil=True)
+def _dots(weight: Floats, x: Floats, y: Floats, out: Floats) -> None:
+    """Fill the products of each signal, summed in the order of the sites."""
+    d0 = d1 = d2 = d3 = 0.0
+    for i in range(x.shape[0]):
+        d0 += weight[i] * x[i, 0] * y[i, 0]
+        d1 += weight[i] * x[i, 1] * y[i, 1]
+        d2 += weight[i] * x[i, 2] * y[i, 2]
+        d3 += weight[i] * x[i, 3] * y[i, 3]
+    out[0], out[1], out[2], out[3] = d0, d1, d2, d3
+
+
+@njit(cache=True, nogil=True)
+def _conjugate(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: Floats, used: Ints) -> None:
+    """Conjugate gradients in the product weighted by volume, in which A without plasma is symmetric.
+
+    `x` and its residual `r` are overwritten; ends when no signal's greatest residual exceeds its goal, or breaks down.
+    """
+    sites = x.shape[0]
+    z, p, q, none = np.empty((sites, LANES)), np.zeros((sites, LANES)), np.empty((sites, LANES)), np.empty((0, LANES))
+    rho, new, denominator, alpha = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    live = worst > goal
+    while live.any() and used.max() < MAX_ITERATIONS:
+        _precondition(t, a, r, none, z)
+        _dots(t.volume, r, z, new)
+        for k in range(LANES):
+            alpha[k] = new[k] / rho[k] if rho[k] != 0.0 else 0.0
+            rho[k] = new[k]
+        for i in range(sites):
+            for k in range(LANES):
+                p[i, k] = z[i, k] + alpha[k] * p[i, k]
+        _apply(t, a, p, none, q)
+        _dots(t.volume, p, q, denominator)
+        for k in range(LANES):
+            alpha[k] = rho[k] / denominator[k] if live[k] and denominator[k] != 0.0 else 0.0
+            used[k] += live[k]
+        worst[:] = 0.0
+        for i in range(sites):
+            for k in range(LANES):
+                x[i, k] += alpha[k] * p[i, k]
+                r[i, k] -= alpha[k] * q[i, k]
+                worst[k] = max(worst[k], abs(r[i, k]))
+        for k in range(LANES):
+            live[k] = live[k] and worst[k] > goal[k] and alpha[k] != 0.0
+
+
+@njit(cache=True, nogil=True)
+def _bicgstab(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: Floats, used: Ints) -> None:
+    """Stabilised bi-conjugate gradients (van der Vorst 1992, doi:10.1137/0913035), preconditioned from the right.
+
+    Arguments and end as in `_conjugate`; A need not be symmetric.
+    """
+    sites = x.shape[0]
+    shadow, p, v = r.copy(), np.zeros((sites, LANES)), np.zeros((sites, LANES))
+    y, z, u, w = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty((t.through.size, LANES))
+    rho, alpha, omega, beta = np.ones(LANES), np.ones(LANES), np.ones(LANES), np.zeros(LANES)
+    new, other = np.zeros(LANES), np.zeros(LANES)
+    live = worst > goal
+    while live.any() and used.max() < MAX_ITERATIONS:
+        _dots(t.volume, shadow, r, new)
+        for k in range(LANES):
+            beta[k] = (new[k] / rho[k]) * (alpha[k] / omega[k]) if rho[k] * omega[k] != 0.0 else 0.0
+            rho[k] = new[k]
+        for i in range(sites):
+            for k in range(LANES):
+                p[i, k] = r[i, k] + beta[k] * (p[i, k] - omega[k] * v[i, k])
+        _precondition(t, a, p, w, y)
+        _apply(t, a, y, w, v)
+        _dots(t.volume, shadow, v, new)
+        for k in range(LANES):
+            alpha[k] = rho[k] / new[k] if live[k] and new[k] != 0.0 else 0.0
+        for i in range(sites):
+            for k in range(LANES):
+                r[i, k] -= alpha[k] * v[i, k]
+        _precondition(t, a, r, w, z)
+        _apply(t, a, z, w, u)
+        _dots(t.volume, u, r, new)
+        _dots(t.volume, u, u, other)
+        for k in range(LANES):
+            omega[k] = new[k] / other[k] if live[k] and other[k] != 0.0 else 0.0
+            used[k] += live[k]
+        worst[:] = 0.0
+        for i in range(sites):
+            for k in range(LANES):
+                x[i, k] += alpha[k] * y[i, k] + omega[k] * z[i, k]
+                r[i, k] -= omega[k] * u[i, k]
+                worst[k] = max(worst[k], abs(r[i, k]))
+        for k in range(LANES):
+            live[k] = live[k] and worst[k] > goal[k] and alpha[k] * omega[k] != 0.0
+
+
+@njit(cache=True, nogil=True)
+def _solve(t: Tables, a: System, x: Floats, b: Floats, goal: Floats, used: Ints) -> Floats:
+    """Solve ``A x = b`` from the guess in `x` until the true residual is within `goal`; return what it is in the end.
+
+    The recurrences of the solvers drift from the true residual, and bi-conjugate gradients can break down: either is
+    mended by starting anew from the residual.
+    """
+    r, worst = np.empty_like(x), np.empty(LANES)
+    p, spent = np.empty((t.through.size, LANES)), np.zeros(LANES, np.int64)
+    for _ in range(8):
+        _residual(t, a, x, b, p, r, worst)
+        if (worst <= goal).all() or spent.max() >= MAX_ITERATIONS:
+            break
+        if a.plasma:
+            _bicgstab(t, a, x, r, goal, worst, spent)
+        else:
+            _conjugate(t, a, x, r, goal, worst, spent)
+    used += spent
+    return worst
+
+
+@njit(cache=True, nogil=True)
+def _gather(t: Tables, f: Problem, lanes: Ints, x: Floats, source: Floats, scale: Floats) -> None:
+    """Fill deviations from health and what moves them, and the size of each signal; a lane of -1 is empty."""
+    x[:], source[:], scale[:] = 0.0, 0.0, 0.0
+    for k in range(LANES):
+        s = lanes[k]
+        if s >= 0:
+            for i in range(t.volume.size):
+                x[i, k] = f.level[s, i] - f.rest[s, i]
+                source[i, k] = f.production[s, i] - f.loss[s, i] * f.rest[s, i]
+                scale[k] = max(scale[k], abs(f.level[s, i]), abs(f.rest[s, i]))
+
+
+@njit(cache=True, nogil=True)
+def _infuse(t: Tables, f: Problem, a: System, lanes: Ints, source: Floats) -> None:
+    """Add what a level added to the inflow brings to each site."""
+    if not a.plasma:
+        return
+    inflow = t.inflow.sum()
+    for k in range(LANES):
+        given = f.inlet[lanes[k]] if lanes[k] >= 0 else 0.0
+        if given != 0.0:
+            # The inflow is `given` plus what returns; the gain of return is written for plasma without inflow.
+            outflow = 0.0
+            for n in range(t.through.size):
+                outflow += t.outflow[n] * a.echo[n, k]
+            level = given * (1.0 + outflow * a.back[k]) if inflow > 0.0 else 0.0
+            for i in range(t.volume.size):
+                if t.node[i] >= 0:
+                    source[i, k] += a.rate[k] * level * a.echo[t.node[i], k]
+
+
+@njit(cache=True, nogil=True)
+def _goals(a: System, scale: Floats, rhs: Floats, tolerance: float, goal: Floats) -> None:
+    """Fill the residual that is allowed: a share of the signal's size, and never below what rounding leaves."""
+    for k in range(LANES):
+        largest, size = 0.0, scale[k]
+        for i in range(rhs.shape[0]):
+            largest = max(largest, a.diagonal[i, k])
+            if scale[k] == 0.0:
+                size = max(size, abs(rhs[i, k]))
+        goal[k] = max(tolerance, 8.0 * EPSILON * largest) * size
+
+
+@njit(cache=True, nogil=True)
+def _step_block(
+    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """One TR-BDF2 step of a block: `out` (F, M) levels, `report` (F, 2) error and excess residual, `used` (F,)."""
+    sites = t.volume.size
+    s = 0.5 * GAMMA * h
+    x, source, scale = np.empty((sites, LANES)), np.empty((sites, LANES)), np.empty(LANES)
+    _gather(t, f, lanes, x, source, scale)
+    a = _assemble(t, f, lanes, 1.0, s)
+    _infuse(t, f, a, lanes, source)
+    p, slope, rhs, goal = np.empty((t.through.size, LANES)), np.empty_like(x), np.empty_like(x), np.empty(LANES)
+    spent, excess = np.zeros(LANES, np.int64), np.zeros(LANES)
+    _apply(t, a, x, p, slope)
+    for i in range(sites):
+        for k in range(LANES):
+            slope[i, k] = source[i, k] + (x[i, k] - slope[i, k]) / s
+            rhs[i, k] = x[i, k] + s * (slope[i, k] + source[i, k])
+    _goals(a, scale, rhs, tolerance, goal)
+    middle = x.copy()
+    excess = np.maximum(excess, _solve(t, a, middle, rhs, goal, spent) / np.maximum(goal, 1e-300))
+    end = np.empty_like(x)
+    for i in range(sites):
+        for k in range(LANES):
+            rhs[i, k] = A1 * middle[i, k] - A0 * x[i, k] + s * source[i, k]
+            end[i, k] = x[i, k] + (middle[i, k] - x[i, k]) / GAMMA
+    excess = np.maximum(excess, _solve(t, a, end, rhs, goal, spent) / np.maximum(goal, 1e-300))
+    worst = np.zeros(LANES)
+    for i in range(sites):
+        for k in range(LANES):
+            at_middle = (middle[i, k] - x[i, k]) / s - slope[i, k]
+            at_end = (end[i, k] - A1 * middle[i, k] + A0 * x[i, k]) / s
+            rhs[i, k] = slope[i, k] / GAMMA - at_middle / (GAMMA * (1.0 - GAMMA)) + at_end / (1.0 - GAMMA)
+            rhs[i, k] *= ERROR * h
+            worst[k] = max(worst[k], abs(rhs[i, k]))
+    # Stiff parts of the estimate that the step damps are damped in it too (Hosea and Shampine 1996, section 3).
+    middle[:] = 0.0
+    _solve(t, a, middle, rhs, np.maximum(goal, ESTIMATE_TOLERANCE * worst), spent)
+    for k in range(LANES):
+        if lanes[k] >= 0:
+            report[lanes[k], 0] = np.abs(middle[:, k]).max()
+            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
+            for i in range(sites):
+                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+
+
+@njit(cache=True, nogil=True)
+def _steady_block(
+    t: Tables, f: Problem, lanes: Ints, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Steady state of a block from the guess in ``f.level``; as `_step_block`."""
+    x, source = np.empty((t.volume.size, LANES)), np.empty((t.volume.size, LANES))
+    scale, goal, spent = np.empty(LANES), np.empty(LANES), np.zeros(LANES, np.int64)
+    _gather(t, f, lanes, x, source, scale)
+    a = _assemble(t, f, lanes, 0.0, 1.0)
+    _infuse(t, f, a, lanes, source)
+    for k in range(LANES):
+        scale[k] = np.abs(source[:, k]).max()
+        # What rounding of the levels leaves of the largest term is no more than can be asked.
+        goal[k] = max(tolerance * scale[k], 8.0 * EPSILON * np.abs(a.diagonal[:, k] * x[:, k]).max())
+    excess = _solve(t, a, x, source, goal, spent) / np.maximum(goal, 1e-300)
+    for k in range(LANES):
+        if lanes[k] >= 0:
+            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
+            for i in range(t.volume.size):
+                out[lanes[k], i] = f.rest[lanes[k], i] + x[i, k]
+
+
+@njit(cache=True, parallel=True)
+def step_blocks(
+    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """One TR-BDF2 step of all blocks, each on one thread.
+
+    Parameters
+    ----------
+    t : Tables
+    f : Problem
+    lanes : (B, LANES) int array
+        Signals of each block; -1 for an empty lane.
+    h : float
+        h.
+    tolerance : float
+        Greatest residual of the linear systems, of the greatest level of the signal.
+    out : (F, M) float array
+        Overwritten with the levels at the end.
+    report : (F, 2) float array
+        Overwritten with the estimate of the greatest error, and the residual as a multiple of what is allowed.
+    used : (F,) int array
+        Overwritten with the numbers of iterations.
+    """
+    for b in prange(lanes.shape[0]):
+        _step_block(t, f, lanes[b], h, tolerance, out, report, used)
+
+
+@njit(cache=True, parallel=True)
+def steady_blocks(
+    t: Tables, f: Problem, lanes: Ints, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Steady state of all blocks; arguments as in `step_blocks`, with ``f.level`` as a first guess."""
+    for b in prange(lanes.shape[0]):
+        _steady_block(t, f, lanes[b], tolerance, out, report, used)

@@ -1,11 +1,11 @@
 """Where compiled kernels and other things that can be made anew are kept on a user's machine.
 
 Numba stores machine code beside the file that holds a kernel and looks at that file alone to see whether it is still
-good. The kernels call the rate laws, which stand in another file: after a change of a law the old machine code would
-go on running. So the folder of the machine code is named after the text of both files.
+good. The kernels call the rate laws, the random numbers and each other, which stand in other files: after a change
+there the old machine code would go on running. So the folder of the machine code is named after the text of them all.
 
 This module is imported with the package, before Numba, and costs next to nothing: it imports no heavy module and reads
-two small files.
+a few small files.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 
 __all__ = ["kernel_folder", "kernel_key", "prepare", "prune", "user_cache"]
 
-#: Files whose text decides what the machine code must do, relative to the package.
-SOURCES = ("model/laws.py", "engines/population/kernels.py")
+#: Patterns of the files whose text decides what the machine code must do, relative to the package.
+SOURCES = ("model/laws.py", "rng.py", "engines/*/*kernels.py")
 #: Folders of machine code of other versions that are kept, the newest first: a person may work with several.
 KEPT = 4
 #: Set beside NUMBA_CACHE_DIR, so that a child process knows that hepatalk chose it, not the user.
@@ -63,9 +63,9 @@ def kernel_key(package: Path | None = None) -> str:
     """
     root = Path(__file__).parent if package is None else package
     digest = hashlib.sha256()
-    for name in SOURCES:
+    for path in (path for pattern in SOURCES for path in sorted(root.glob(pattern))):
         try:
-            text = (root / name).read_bytes()
+            text = path.read_bytes()
         except OSError:  # a package without sources: its compiled files change with its release only
             text = b""
         digest.update(b"%d:" % len(text) + text)

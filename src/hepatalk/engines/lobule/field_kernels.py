@@ -103,10 +103,12 @@ class System(NamedTuple):
 
     Attributes
     ----------
+    step : bool
+        Whether this is the system of a step, not of a steady state.
     plasma : bool
         Whether any signal of the block exchanges with plasma.
-    diagonal, weight, sieve : (M, LANES) float array
-        Diagonal; volume; volume over diagonal.
+    diagonal, inverse, weight, sieve : (M, LANES) float array
+        Diagonal; its inverse; volume; volume over diagonal.
     spread, take, rate : (LANES,) float array
         s D, s m and m.
     share, echo : (N, LANES) float array
@@ -117,8 +119,10 @@ class System(NamedTuple):
         From the outflow of plasma without return to the level of the inflow with it.
     """
 
+    step: bool
     plasma: bool
     diagonal: Floats
+    inverse: Floats
     weight: Floats
     sieve: Floats
     spread: Floats
@@ -135,25 +139,27 @@ class System(NamedTuple):
 @njit(cache=True, nogil=True)
 def _sweep(t: Tables, weight: Floats, share: Floats, rate: Floats, x: Floats, p: Floats) -> None:
     """Fill the levels of plasma downstream from inflows of zero: ``p = (sum Q p_up + m sum weight x) share``."""
-    for n in range(t.through.size):
-        q0 = q1 = q2 = q3 = 0.0
-        for e in range(t.in_start[n], t.in_start[n + 1]):
-            up, flow = t.in_from[e], t.in_flow[e]
-            q0 += flow * p[up, 0]
-            q1 += flow * p[up, 1]
-            q2 += flow * p[up, 2]
-            q3 += flow * p[up, 3]
+    in_start, in_from, in_flow, site_start, sites = t.in_start, t.in_from, t.in_flow, t.site_start, t.site
+    m0, m1, m2, m3 = rate[0], rate[1], rate[2], rate[3]
+    for n in range(in_start.size - 1):
         a0 = a1 = a2 = a3 = 0.0
-        for e in range(t.site_start[n], t.site_start[n + 1]):
-            i = t.site[e]
+        for e in range(site_start[n], site_start[n + 1]):
+            i = sites[e]
             a0 += weight[i, 0] * x[i, 0]
             a1 += weight[i, 1] * x[i, 1]
             a2 += weight[i, 2] * x[i, 2]
             a3 += weight[i, 3] * x[i, 3]
-        p[n, 0] = (q0 + rate[0] * a0) * share[n, 0]
-        p[n, 1] = (q1 + rate[1] * a1) * share[n, 1]
-        p[n, 2] = (q2 + rate[2] * a2) * share[n, 2]
-        p[n, 3] = (q3 + rate[3] * a3) * share[n, 3]
+        a0, a1, a2, a3 = m0 * a0, m1 * a1, m2 * a2, m3 * a3
+        for e in range(in_start[n], in_start[n + 1]):
+            up, flow = in_from[e], in_flow[e]
+            a0 += flow * p[up, 0]
+            a1 += flow * p[up, 1]
+            a2 += flow * p[up, 2]
+            a3 += flow * p[up, 3]
+        p[n, 0] = a0 * share[n, 0]
+        p[n, 1] = a1 * share[n, 1]
+        p[n, 2] = a2 * share[n, 2]
+        p[n, 3] = a3 * share[n, 3]
 
 
 @njit(cache=True, nogil=True)
@@ -190,7 +196,8 @@ def _echoes(t: Tables, share: Floats, returned: Floats, echo: Floats, back: Floa
 def _assemble(t: Tables, f: Problem, lanes: Ints, shift: float, s: float) -> System:
     """Return ``shift + s (loss - T)`` for the signals of a block; a lane of -1 is the identity."""
     sites, nodes = t.volume.size, t.through.size
-    diagonal, weight, sieve = np.ones((sites, LANES)), np.empty((sites, LANES)), np.empty((sites, LANES))
+    diagonal, inverse = np.ones((sites, LANES)), np.empty((sites, LANES))
+    weight, sieve = np.empty((sites, LANES)), np.empty((sites, LANES))
     rate, spread, returned = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     for k in range(LANES):
         if lanes[k] >= 0:
@@ -204,7 +211,8 @@ def _assemble(t: Tables, f: Problem, lanes: Ints, shift: float, s: float) -> Sys
                 if t.node[i] >= 0:
                     diagonal[i, k] += take[k]
             weight[i, k] = t.volume[i]
-            sieve[i, k] = t.volume[i] / diagonal[i, k] if diagonal[i, k] > 0.0 else 0.0
+            inverse[i, k] = 1.0 / diagonal[i, k] if diagonal[i, k] > 0.0 else 0.0
+            sieve[i, k] = t.volume[i] * inverse[i, k]
     share, sieve_share = np.zeros((nodes, LANES)), np.zeros((nodes, LANES))
     echo, sieve_echo = np.zeros((nodes, LANES)), np.zeros((nodes, LANES))
     back, sieve_back = np.zeros(LANES), np.zeros(LANES)
@@ -222,59 +230,100 @@ def _assemble(t: Tables, f: Problem, lanes: Ints, shift: float, s: float) -> Sys
         _echoes(t, share, returned, echo, back)
         _echoes(t, sieve_share, returned, sieve_echo, sieve_back)
     return System(
-        plasma, diagonal, weight, sieve, spread, take, rate, share, echo, sieve_share, sieve_echo, back, sieve_back
-    )
+        shift > 0.0, plasma, diagonal, inverse, weight, sieve, spread, take, rate,
+        share, echo, sieve_share, sieve_echo, back, sieve_back,
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def _apply(t: Tables, a: System, x: Floats, p: Floats, y: Floats) -> None:
     """Fill ``y = A x``; `p` (N, LANES) is work space."""
-    for i in range(t.volume.size):
+    start, other, coupling, diagonal = t.start, t.other, t.coupling, a.diagonal
+    d0, d1, d2, d3 = a.spread[0], a.spread[1], a.spread[2], a.spread[3]
+    for i in range(start.size - 1):
         s0 = s1 = s2 = s3 = 0.0
-        for e in range(t.start[i], t.start[i + 1]):
-            j, g = t.other[e], t.coupling[e]
+        for e in range(start[i], start[i + 1]):
+            j, g = other[e], coupling[e]
             s0 += g * x[j, 0]
             s1 += g * x[j, 1]
             s2 += g * x[j, 2]
             s3 += g * x[j, 3]
-        y[i, 0] = a.diagonal[i, 0] * x[i, 0] - a.spread[0] * s0
-        y[i, 1] = a.diagonal[i, 1] * x[i, 1] - a.spread[1] * s1
-        y[i, 2] = a.diagonal[i, 2] * x[i, 2] - a.spread[2] * s2
-        y[i, 3] = a.diagonal[i, 3] * x[i, 3] - a.spread[3] * s3
+        y[i, 0] = diagonal[i, 0] * x[i, 0] - d0 * s0
+        y[i, 1] = diagonal[i, 1] * x[i, 1] - d1 * s1
+        y[i, 2] = diagonal[i, 2] * x[i, 2] - d2 * s2
+        y[i, 3] = diagonal[i, 3] * x[i, 3] - d3 * s3
     if a.plasma:
         inlet = np.empty(LANES)
         _sweep(t, a.weight, a.share, a.rate, x, p)
         _returns(t, a.back, p, inlet)
-        for i in range(t.volume.size):
-            n = t.node[i]
-            if n >= 0:
-                for k in range(LANES):
-                    y[i, k] -= a.take[k] * (p[n, k] + inlet[k] * a.echo[n, k])
+        _deliver(t.node, p, inlet, a.echo, a.take, y)
+
+
+@njit(cache=True, nogil=True)
+def _deliver(node: Ints, p: Floats, inlet: Floats, echo: Floats, take: Floats, y: Floats) -> None:
+    """Take from `y` what sites get from plasma."""
+    m0, m1, m2, m3 = take[0], take[1], take[2], take[3]
+    p0, p1, p2, p3 = inlet[0], inlet[1], inlet[2], inlet[3]
+    for i in range(node.size):
+        n = node[i]
+        if n >= 0:
+            y[i, 0] -= m0 * (p[n, 0] + p0 * echo[n, 0])
+            y[i, 1] -= m1 * (p[n, 1] + p1 * echo[n, 1])
+            y[i, 2] -= m2 * (p[n, 2] + p2 * echo[n, 2])
+            y[i, 3] -= m3 * (p[n, 3] + p3 * echo[n, 3])
 
 
 @njit(cache=True, nogil=True)
 def _precondition(t: Tables, a: System, b: Floats, p: Floats, z: Floats) -> None:
     """Fill the solution z of A without its neighbours: each site alone, and plasma by one sweep downstream."""
-    inlet = np.zeros(LANES)
-    if a.plasma:
-        _sweep(t, a.sieve, a.sieve_share, a.rate, b, p)
-        _returns(t, a.sieve_back, p, inlet)
-    for i in range(t.volume.size):
-        n = t.node[i] if a.plasma else -1
-        for k in range(LANES):
-            add = a.take[k] * (p[n, k] + inlet[k] * a.sieve_echo[n, k]) if n >= 0 else 0.0
-            z[i, k] = (b[i, k] + add) / a.diagonal[i, k]
+    inlet = np.empty(LANES)
+    z[:] = b
+    _sweep(t, a.sieve, a.sieve_share, a.rate, b, p)
+    _returns(t, a.sieve_back, p, inlet)
+    _deliver(t.node, p, inlet, a.sieve_echo, -a.take, z)
+    _scale(a.inverse, z)
 
 
 @njit(cache=True, nogil=True)
-def _residual(t: Tables, a: System, x: Floats, b: Floats, p: Floats, r: Floats, worst: Floats) -> None:
-    """Fill ``r = b - A x`` and the greatest of each signal."""
-    _apply(t, a, x, p, r)
-    worst[:] = 0.0
+def _scale(inverse: Floats, z: Floats) -> None:
+    """Multiply `z` by `inverse`."""
+    for i in range(z.shape[0]):
+        z[i, 0] *= inverse[i, 0]
+        z[i, 1] *= inverse[i, 1]
+        z[i, 2] *= inverse[i, 2]
+        z[i, 3] *= inverse[i, 3]
+
+
+@njit(cache=True, nogil=True)
+def _residual(b: Floats, r: Floats, worst: Floats) -> None:
+    """Turn ``r = A x`` into ``b - A x``, and fill the greatest of each signal."""
+    one = np.ones(LANES)
+    _add(b, one, r, -one, r)
+    _greatest(r, worst)
+
+
+@njit(cache=True, nogil=True)
+def _greatest(r: Floats, worst: Floats) -> None:
+    """Fill the greatest absolute value of each signal."""
+    w0 = w1 = w2 = w3 = 0.0
     for i in range(r.shape[0]):
-        for k in range(LANES):
-            r[i, k] = b[i, k] - r[i, k]
-            worst[k] = max(worst[k], abs(r[i, k]))
+        w0 = max(w0, abs(r[i, 0]))
+        w1 = max(w1, abs(r[i, 1]))
+        w2 = max(w2, abs(r[i, 2]))
+        w3 = max(w3, abs(r[i, 3]))
+    worst[0], worst[1], worst[2], worst[3] = w0, w1, w2, w3
+
+
+@njit(cache=True, nogil=True)
+def _add(x: Floats, alpha: Floats, y: Floats, beta: Floats, out: Floats) -> None:
+    """Fill ``out = alpha x + beta y``; `out` may be either of them."""
+    a0, a1, a2, a3 = alpha[0], alpha[1], alpha[2], alpha[3]
+    b0, b1, b2, b3 = beta[0], beta[1], beta[2], beta[3]
+    for i in range(x.shape[0]):
+        out[i, 0] = a0 * x[i, 0] + b0 * y[i, 0]
+        out[i, 1] = a1 * x[i, 1] + b1 * y[i, 1]
+        out[i, 2] = a2 * x[i, 2] + b2 * y[i, 2]
+        out[i, 3] = a3 * x[i, 3] + b3 * y[i, 3]
 
 
 @njit(cache=True, nogil=True)
@@ -282,10 +331,35 @@ def _dots(weight: Floats, x: Floats, y: Floats, out: Floats) -> None:
     """Fill the products of each signal, summed in the order of the sites."""
     d0 = d1 = d2 = d3 = 0.0
     for i in range(x.shape[0]):
-        d0 += weight[i] * x[i, 0] * y[i, 0]
-        d1 += weight[i] * x[i, 1] * y[i, 1]
-        d2 += weight[i] * x[i, 2] * y[i, 2]
-        d3 += weight[i] * x[i, 3] * y[i, 3]
+        v = weight[i]
+        d0 += v * x[i, 0] * y[i, 0]
+        d1 += v * x[i, 1] * y[i, 1]
+        d2 += v * x[i, 2] * y[i, 2]
+        d3 += v * x[i, 3] * y[i, 3]
+    out[0], out[1], out[2], out[3] = d0, d1, d2, d3
+
+
+@njit(cache=True, nogil=True)
+def _direct(inverse: Floats, r: Floats, beta: Floats, p: Floats) -> None:
+    """Turn the search direction: ``p = inverse r + beta p``."""
+    b0, b1, b2, b3 = beta[0], beta[1], beta[2], beta[3]
+    for i in range(r.shape[0]):
+        p[i, 0] = inverse[i, 0] * r[i, 0] + b0 * p[i, 0]
+        p[i, 1] = inverse[i, 1] * r[i, 1] + b1 * p[i, 1]
+        p[i, 2] = inverse[i, 2] * r[i, 2] + b2 * p[i, 2]
+        p[i, 3] = inverse[i, 3] * r[i, 3] + b3 * p[i, 3]
+
+
+@njit(cache=True, nogil=True)
+def _weigh(weight: Floats, inverse: Floats, r: Floats, out: Floats) -> None:
+    """Fill the products of r with ``inverse r``."""
+    d0 = d1 = d2 = d3 = 0.0
+    for i in range(r.shape[0]):
+        v = weight[i]
+        d0 += v * inverse[i, 0] * r[i, 0] * r[i, 0]
+        d1 += v * inverse[i, 1] * r[i, 1] * r[i, 1]
+        d2 += v * inverse[i, 2] * r[i, 2] * r[i, 2]
+        d3 += v * inverse[i, 3] * r[i, 3] * r[i, 3]
     out[0], out[1], out[2], out[3] = d0, d1, d2, d3
 
 
@@ -295,30 +369,24 @@ def _conjugate(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: 
 
     `x` and its residual `r` are overwritten; ends when no signal's greatest residual exceeds its goal, or breaks down.
     """
-    sites = x.shape[0]
-    z, p, q, none = np.empty((sites, LANES)), np.zeros((sites, LANES)), np.empty((sites, LANES)), np.empty((0, LANES))
+    p, q, none = np.zeros_like(x), np.empty_like(x), np.empty((0, LANES))
     rho, new, denominator, alpha = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    beta, one = np.zeros(LANES), np.ones(LANES)
     live = worst > goal
     while live.any() and used.max() < MAX_ITERATIONS:
-        _precondition(t, a, r, none, z)
-        _dots(t.volume, r, z, new)
+        _weigh(t.volume, a.inverse, r, new)
         for k in range(LANES):
-            alpha[k] = new[k] / rho[k] if rho[k] != 0.0 else 0.0
+            beta[k] = new[k] / rho[k] if rho[k] != 0.0 else 0.0
             rho[k] = new[k]
-        for i in range(sites):
-            for k in range(LANES):
-                p[i, k] = z[i, k] + alpha[k] * p[i, k]
+        _direct(a.inverse, r, beta, p)
         _apply(t, a, p, none, q)
         _dots(t.volume, p, q, denominator)
         for k in range(LANES):
             alpha[k] = rho[k] / denominator[k] if live[k] and denominator[k] != 0.0 else 0.0
             used[k] += live[k]
-        worst[:] = 0.0
-        for i in range(sites):
-            for k in range(LANES):
-                x[i, k] += alpha[k] * p[i, k]
-                r[i, k] -= alpha[k] * q[i, k]
-                worst[k] = max(worst[k], abs(r[i, k]))
+        _add(x, one, p, alpha, x)
+        _add(r, one, q, -alpha, r)
+        _greatest(r, worst)
         for k in range(LANES):
             live[k] = live[k] and worst[k] > goal[k] and alpha[k] != 0.0
 
@@ -329,28 +397,24 @@ def _bicgstab(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: F
 
     Arguments and end as in `_conjugate`; A need not be symmetric.
     """
-    sites = x.shape[0]
-    shadow, p, v = r.copy(), np.zeros((sites, LANES)), np.zeros((sites, LANES))
+    shadow, p, v = r.copy(), np.zeros_like(x), np.zeros_like(x)
     y, z, u, w = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty((t.through.size, LANES))
     rho, alpha, omega, beta = np.ones(LANES), np.ones(LANES), np.ones(LANES), np.zeros(LANES)
-    new, other = np.zeros(LANES), np.zeros(LANES)
+    new, other, one = np.zeros(LANES), np.zeros(LANES), np.ones(LANES)
     live = worst > goal
     while live.any() and used.max() < MAX_ITERATIONS:
         _dots(t.volume, shadow, r, new)
         for k in range(LANES):
             beta[k] = (new[k] / rho[k]) * (alpha[k] / omega[k]) if rho[k] * omega[k] != 0.0 else 0.0
             rho[k] = new[k]
-        for i in range(sites):
-            for k in range(LANES):
-                p[i, k] = r[i, k] + beta[k] * (p[i, k] - omega[k] * v[i, k])
+        _add(p, beta, v, -beta * omega, p)
+        _add(r, one, p, one, p)
         _precondition(t, a, p, w, y)
         _apply(t, a, y, w, v)
         _dots(t.volume, shadow, v, new)
         for k in range(LANES):
             alpha[k] = rho[k] / new[k] if live[k] and new[k] != 0.0 else 0.0
-        for i in range(sites):
-            for k in range(LANES):
-                r[i, k] -= alpha[k] * v[i, k]
+        _add(r, one, v, -alpha, r)
         _precondition(t, a, r, w, z)
         _apply(t, a, z, w, u)
         _dots(t.volume, u, r, new)
@@ -358,14 +422,28 @@ def _bicgstab(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: F
         for k in range(LANES):
             omega[k] = new[k] / other[k] if live[k] and other[k] != 0.0 else 0.0
             used[k] += live[k]
-        worst[:] = 0.0
-        for i in range(sites):
-            for k in range(LANES):
-                x[i, k] += alpha[k] * y[i, k] + omega[k] * z[i, k]
-                r[i, k] -= omega[k] * u[i, k]
-                worst[k] = max(worst[k], abs(r[i, k]))
+        _add(x, one, y, alpha, x)
+        _add(x, one, z, omega, x)
+        _add(r, one, u, -omega, r)
+        _greatest(r, worst)
         for k in range(LANES):
             live[k] = live[k] and worst[k] > goal[k] and alpha[k] * omega[k] != 0.0
+
+
+@njit(cache=True, nogil=True)
+def _balance(t: Tables, a: System, x: Floats, r: Floats, p: Floats) -> None:
+    """Shift each signal as a whole, so that what is left of the residual sums to zero: no mass is made or lost by it.
+
+    Rows of A sum to at least one in a step, so the shift is no more than the greatest residual.
+    """
+    one, rows = np.ones_like(x), np.empty_like(x)
+    total, gain = np.empty(LANES), np.empty(LANES)
+    _apply(t, a, one, p, rows)
+    _dots(t.volume, one, r, total)
+    _dots(t.volume, one, rows, gain)
+    for k in range(LANES):
+        total[k] = total[k] / gain[k] if gain[k] > 0.0 else 0.0
+    _add(x, np.ones(LANES), one, total, x)
 
 
 @njit(cache=True, nogil=True)
@@ -378,13 +456,16 @@ def _solve(t: Tables, a: System, x: Floats, b: Floats, goal: Floats, used: Ints)
     r, worst = np.empty_like(x), np.empty(LANES)
     p, spent = np.empty((t.through.size, LANES)), np.zeros(LANES, np.int64)
     for _ in range(8):
-        _residual(t, a, x, b, p, r, worst)
+        _apply(t, a, x, p, r)
+        _residual(b, r, worst)
         if (worst <= goal).all() or spent.max() >= MAX_ITERATIONS:
             break
         if a.plasma:
             _bicgstab(t, a, x, r, goal, worst, spent)
         else:
             _conjugate(t, a, x, r, goal, worst, spent)
+    if a.step:
+        _balance(t, a, x, r, p)
     used += spent
     return worst
 

@@ -129,7 +129,8 @@ def advance(
         Step, h.
     tolerance : float
         Greatest residual of the linear systems, of the greatest level of the signal. Rows of the systems sum to at
-        least one and their inverses are positive, so this bounds the error that it leaves in any level too.
+        least one and their inverses are positive, so no level is off by more than twice this for each of the two
+        systems of a step. Mass does not depend on it: what is left of the residual is made to sum to zero.
     rest : (F, M) float array, optional
         Healthy levels, on which transport does nothing; 0 when omitted.
     returned : (F,) float array, optional

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.lobule.carriage import TooLong
 from hepatalk.engines.lobule.changes import apply_change
 from hepatalk.engines.lobule.state import State, first_cells, room_for
 from hepatalk.engines.lobule.system import LobuleSystem
@@ -40,6 +41,8 @@ FIRST_STEP_H, LONGEST_STEP_H = 1e-3, 0.2
 _MOST, _LEAST, _SAFETY = 2.0, 0.2, 0.9
 #: A step is taken again if its error is so many tolerances.
 _TOO_MUCH = 2.0
+#: The error that a step counts as having which would make a level negative.
+_REFUSED = 20.0
 SHORTEST_STEP_H = 1e-7
 SAME_TIME_H = 1e-9
 
@@ -177,14 +180,18 @@ def step(system: LobuleSystem, state: State, stop: float) -> None:
         If no step is short enough, or something is not finite.
     """
     now = system.evaluation(state)
+    system.see_flow(state, now)
     while True:
         h = min(state.step_h, LONGEST_STEP_H, stop - state.time_h)
         if stop - state.time_h - h < 0.01 * h:
             h = stop - state.time_h
-        level, body = system.advance(state, now, now, h)
-        then = system.evaluation(state, level=level, body=body, time_h=state.time_h + h)
-        new_level, new_body = system.advance(state, now, then, h)
-        error = system.error(level, body, new_level, new_body)
+        try:
+            level, body = system.advance(state, now, now, h)
+            then = system.evaluation(state, level=level, body=body, time_h=state.time_h + h)
+            new_level, new_body = system.advance(state, now, then, h)
+            error = system.error(level, body, new_level, new_body)
+        except TooLong:
+            error = _REFUSED
         state.step_h = h * min(_MOST, max(_LEAST, _SAFETY / np.sqrt(max(error, 1e-12))))
         if error <= _TOO_MUCH:
             break

@@ -309,7 +309,9 @@ def _problem(
             where = np.argwhere(bad)[0]
             place = f" at site {where[1]}" if where.size > 1 else ""
             text = f"{_named(names, int(where[0]))} has a {name} of {values[tuple(where)]}{place}; "
-            allowed = "0 to 1" if name == "returned" else "finite numbers" if name in {"level", "rest", "inlet"} else ">= 0"
+            allowed = (
+                "0 to 1" if name == "returned" else "finite numbers" if name in {"level", "rest", "inlet"} else ">= 0"
+            )
             raise FieldError(f"{text}allowed: {allowed}", int(where[0]), int(where[1]) if where.size > 1 else -1)
     if transport.plasma is None and f.exchange.any():
         bad_one = int(np.flatnonzero(f.exchange)[0])

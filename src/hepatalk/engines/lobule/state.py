@@ -49,6 +49,10 @@ class State:
         Length of the next step.
     tally : (n_fates,) int array
         How often each fate has happened.
+    flow_at_sites : (n_sites,) float array
+        How the network divides blood among the sites, relative to health.
+    flow_seen_at_h : float
+        When the network was last solved.
     steps : int
         Steps taken.
     died_at_h : float or None
@@ -66,6 +70,8 @@ class State:
     drawn: list[Ints]
     tally: Ints
     step_h: float
+    flow_at_sites: Floats
+    flow_seen_at_h: float = -np.inf
     steps: int = 0
     died_at_h: float | None = None
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.lobule import kernels
+from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.kernels import CellArrays, FateArrays
 from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
 from hepatalk.engines.lobule.state import State
@@ -26,6 +27,10 @@ __all__ = ["Evaluation", "LobuleSystem"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+#: How often the network of sinusoids is solved, in h.
+FLOW_EVERY_H = 1.0
+#: Lining of a site (relative to health) below which its sinusoids count as this many.
+LEAST_LINING = 1e-3
 #: Errors are relative to this + the size of a quantity.
 _SCALE = 0.01
 
@@ -76,7 +81,18 @@ class LobuleSystem:
         self.model, self.tissue, self.seed, self.tolerance = model, tissue, seed, tolerance
         place = places_of_slots(model)
         self.zones = model.zones
-        self.programs = tuple(zone_program(model, z, place) for z in range(1, model.zones + 1))
+        index = model.slot_index
+        self.programs = tuple(
+            zone_program(
+                model,
+                z,
+                place,
+                wanted=[index[f"radius@{z}"], index[f"volume@{z}"]],
+                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"]],
+                transported=tissue.space is not None,
+            )
+            for z in range(1, model.zones + 1)
+        )
         self.body = body_program(model)
         self.comps = compartments_of(model)
         table = fates_of(model, self.comps, self.programs)
@@ -94,6 +110,7 @@ class LobuleSystem:
             size=table.size,
             has_mass=self.comps.has_mass,
         )
+        self.carriage = None if tissue.space is None else Carriage(model, tissue, self.programs)
         edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
         self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
         self._lay_out()
@@ -168,6 +185,7 @@ class LobuleSystem:
             drawn=[np.zeros(w.shape, dtype=np.int64) for w in waiting],
             tally=np.zeros(len(self.table.kind), dtype=np.int64),
             step_h=0.0,
+            flow_at_sites=np.ones(self.tissue.n_sites),
         )
 
     def make_fresh(self, state: State) -> None:
@@ -270,7 +288,7 @@ class LobuleSystem:
         self, state: State, z: int, census: tuple[Floats, Floats, Floats], level: Floats, slots: Floats
     ) -> Floats:  # fmt: skip
         """Return the rows of a zone with everything in front of the operations filled in."""
-        c, p, sites = self.comps, self.programs[z], self.sites[z]
+        m, c, p, sites = self.model, self.comps, self.programs[z], self.sites[z]
         count, volume, _ = census
         if self.tissue.near is not None:
             count, volume = self._beside(count)[sites], self._beside(volume)[sites]
@@ -294,6 +312,13 @@ class LobuleSystem:
             if c.mass[z, t] != NOTHING:
                 row[bare, p.column[int(c.mass[z, t])]] = slots[c.mass[z, t]]
         row[:, len(p.external) + p.moving] = level
+        if self.carriage is not None:
+            lining = row[:, p.column[int(c.count[z, c.types.index("LSEC")])]] / (
+                state.lobules * c.share[z, c.types.index("LSEC")]
+            )
+            inflow = slots[m.slot_index["inflow"]] / state.lobules
+            forced = state.flow_at_sites[sites] * inflow / np.maximum(lining, LEAST_LINING)
+            row[:, p.column[int(p.forced[0])]] = forced
         return row
 
     def _gathered(self, rows: Sequence[Floats], params: Floats) -> tuple[Floats, Floats]:
@@ -329,13 +354,19 @@ class LobuleSystem:
 
     def advance(self, state: State, now: Evaluation, then: Evaluation, h: float) -> tuple[list[Floats], Floats]:
         """Return levels and states of the body after ``h`` hours, with the mean of two evaluations."""
-        level = []
+        level: list[Floats] = []
+        production: list[Floats] = []
+        loss: list[Floats] = []
         for z in range(self.zones):
             out = np.empty(state.level[z].shape)
             made = 0.5 * (now.production[z] + then.production[z])
             lost = 0.5 * (now.loss[z] + then.loss[z])
             kernels.advance_local(out, state.level[z], made, lost, h)
             level.append(out)
+            production.append(made)
+            loss.append(lost)
+        if self.carriage is not None:
+            self.carriage.advance(level, state.level, production, loss, self.sites, state, h)
         body = np.empty((1, len(state.body)))
         made = 0.5 * (now.body_production + then.body_production)
         lost = 0.5 * (now.body_loss + then.body_loss)
@@ -435,6 +466,17 @@ class LobuleSystem:
             self.tissue.position,
             h,
         )
+
+    def see_flow(self, state: State, now: Evaluation) -> None:
+        """Solve the network of sinusoids with the radii of now, if that was last done some time ago."""
+        space = self.tissue.space
+        if space is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
+            return
+        radius = np.empty(self.tissue.n_sites)
+        for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
+            radius[sites] = now.rows[z][:, p.column[self.model.slot_index[f"radius@{z + 1}"]]]
+        state.flow_at_sites = space.at_sites(space.flow_of(space.along_segments(radius)))
+        state.flow_seen_at_h = state.time_h
 
     def see_death(self, state: State, before: Evaluation, h: float) -> None:
         """Note the moment at which the accumulated shortfall of function has become lethal."""

@@ -18,22 +18,34 @@ is refused; a shorter one succeeds. Signals that neither diffuse nor meet plasma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.field_kernels import LANES, Problem, steady_blocks, step_blocks
+from hepatalk.engines.lobule.field_kernels import steady_blocks, step_blocks
+from hepatalk.engines.lobule.linear_kernels import LANES, Problem
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
 from hepatalk.errors import EngineError
 
-__all__ = ["FieldError", "Plasma", "Run", "Step", "Transport", "advance", "integrate", "plasma_order", "steady"]
+__all__ = [
+    "FieldError",
+    "Plasma",
+    "Run",
+    "Setting",
+    "Step",
+    "Transport",
+    "advance",
+    "integrate",
+    "plasma_order",
+    "steady",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: A level below this refuses the step; what lies between it and 0 is rounding and becomes 0.
+#: A level below this, and below what the tolerance of the linear solver leaves, refuses the step.
 NEGATIVE = -1e-12
 #: Residual of the linear systems, of the greatest level of a signal.
 TOLERANCE = 1e-10
@@ -58,6 +70,36 @@ class FieldError(EngineError):
     def __init__(self, message: str, field: int, site: int) -> None:
         super().__init__(message)
         self.field, self.site = field, site
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What stays the same from step to step beside the transport itself.
+
+    Attributes
+    ----------
+    rest : (F, M) float array, optional
+        Healthy levels, on which transport does nothing; 0 when omitted.
+    returned : (F,) float array, optional
+        Share of the mean level of plasma that leaves with which plasma enters, 0 to 1; 1 (a closed body) when omitted.
+    inlet : (F,) float array, optional
+        Added to the level of the plasma that enters, as a deviation from health; 0 when omitted.
+    names : tuple of str
+        Of the signals, for messages.
+    """
+
+    rest: Floats | None = None
+    returned: Floats | None = None
+    inlet: Floats | None = None
+    names: tuple[str, ...] = ()
+
+    def name(self, index: int) -> str:
+        """Return how a message calls a signal."""
+        return f"signal {self.names[index]}" if index < len(self.names) else f"signal {index}"
+
+
+#: Transport acts on the level itself, and what leaves with plasma comes back.
+PLAIN = Setting()
 
 
 class Step(NamedTuple):
@@ -104,11 +146,7 @@ def advance(
     exchange: Floats,
     h: float,
     tolerance: float = TOLERANCE,
-    *,
-    rest: Floats | None = None,
-    returned: Floats | None = None,
-    inlet: Floats | None = None,
-    names: Sequence[str] = (),
+    setting: Setting = PLAIN,
 ) -> Step:
     """Advance all signals by one step, with production and loss held.
 
@@ -131,14 +169,7 @@ def advance(
         Greatest residual of the linear systems, of the greatest level of the signal. Rows of the systems sum to at
         least one and their inverses are positive, so no level is off by more than twice this for each of the two
         systems of a step. Mass does not depend on it: what is left of the residual is made to sum to zero.
-    rest : (F, M) float array, optional
-        Healthy levels, on which transport does nothing; 0 when omitted.
-    returned : (F,) float array, optional
-        Share of the mean level of plasma that leaves with which plasma enters, 0 to 1; 1 (a closed body) when omitted.
-    inlet : (F,) float array, optional
-        Added to the level of the plasma that enters, as a deviation from health; 0 when omitted.
-    names : sequence of str
-        Of the signals, for messages.
+    setting : Setting
 
     Returns
     -------
@@ -150,7 +181,7 @@ def advance(
         If an input or a new level is not a number, an input or a new level is negative, or the linear solver does not
         reach its tolerance. The message names the signal and the site.
     """
-    f = _problem(level, production, loss, transport, diffusivity, exchange, rest, returned, inlet, names)
+    f = _problem(level, production, loss, transport, diffusivity, exchange, setting)
     if not (np.isfinite(h) and h > 0.0):
         raise EngineError(f"fields: a step of {h} h; it must be positive and finite")
     out, report, used = np.empty_like(f.level), np.zeros((f.level.shape[0], 2)), np.zeros(f.level.shape[0], np.int64)
@@ -160,8 +191,9 @@ def advance(
     out[local] = f.level[local] + h * (f.production[local] - f.loss[local] * f.level[local]) * shrink
     for block in lanes:
         step_blocks(transport.tables, f, block, h, tolerance, out, report, used)
-    _refuse(f, out, report[:, 1], tolerance, names)
-    return Step(np.maximum(out, 0.0), report[:, 0].copy(), used)
+    _refuse(f, out, report[:, 1], tolerance, setting)
+    _lift(out, transport.volume)
+    return Step(out, report[:, 0].copy(), used)
 
 
 def steady(
@@ -171,23 +203,19 @@ def steady(
     diffusivity: Floats,
     exchange: Floats,
     tolerance: float = TOLERANCE,
-    *,
-    rest: Floats | None = None,
-    returned: Floats | None = None,
-    inlet: Floats | None = None,
+    setting: Setting = PLAIN,
     guess: Floats | None = None,
-    names: Sequence[str] = (),
 ) -> Step:
     """Return the levels at which nothing changes.
 
     Parameters
     ----------
-    production, loss, transport, diffusivity, exchange, rest, returned, inlet, names
+    production, loss, transport, diffusivity, exchange, setting
         As in `advance`.
     tolerance : float
         Greatest rate of change that is left, of the greatest net production.
     guess : (F, M) float array, optional
-        Where the linear solver starts; `rest` when omitted.
+        Where the linear solver starts; the healthy levels when omitted.
 
     Returns
     -------
@@ -198,8 +226,9 @@ def steady(
     FieldError
         As in `advance`, and if a signal has no steady state because nothing removes it.
     """
-    start = guess if guess is not None else rest if rest is not None else np.zeros_like(production)
-    f = _problem(start, production, loss, transport, diffusivity, exchange, rest, returned, inlet, names)
+    still = np.zeros_like(production) if setting.rest is None else setting.rest
+    start = still if guess is None else guess
+    f = _problem(start, production, loss, transport, diffusivity, exchange, setting)
     local, lanes = _blocks(f)
     removed = f.loss.max(axis=1, initial=0.0) > 0.0
     removed |= (f.diffusivity > 0.0) & (transport.wall.max(initial=0.0) > 0.0)
@@ -207,13 +236,14 @@ def steady(
     removed[local] = f.loss[local].min(axis=1, initial=np.inf) > 0.0
     if not removed.all():
         bad = int(np.argmin(removed))
-        raise FieldError(f"{_named(names, bad)} has no steady state: nothing removes it; give it a loss", bad, -1)
+        raise FieldError(f"{setting.name(bad)} has no steady state: nothing removes it; give it a loss", bad, -1)
     out, report, used = np.empty_like(f.level), np.zeros((f.level.shape[0], 2)), np.zeros(f.level.shape[0], np.int64)
     out[local] = f.production[local] / f.loss[local]
     for block in lanes:
         steady_blocks(transport.tables, f, block, tolerance, out, report, used)
-    _refuse(f, out, report[:, 1], tolerance, names)
-    return Step(np.maximum(out, 0.0), report[:, 0].copy(), used)
+    _refuse(f, out, report[:, 1], tolerance, setting)
+    _lift(out, transport.volume)
+    return Step(out, report[:, 0].copy(), used)
 
 
 def integrate(
@@ -225,24 +255,20 @@ def integrate(
     exchange: Floats,
     duration: float,
     accuracy: float,
-    *,
+    setting: Setting = PLAIN,
     h: float | None = None,
-    tolerance: float = TOLERANCE,
-    rest: Floats | None = None,
-    returned: Floats | None = None,
-    inlet: Floats | None = None,
-    names: Sequence[str] = (),
 ) -> Run:
     """Advance all signals over a stretch of time in steps whose estimated error stays within `accuracy`.
 
     Parameters
     ----------
-    level, production, loss, transport, diffusivity, exchange, tolerance, rest, returned, inlet, names
+    level, production, loss, transport, diffusivity, exchange, setting
         As in `advance`.
     duration : float
         h.
     accuracy : float
-        Greatest estimated error of a step, of the greatest level of the signal or of 1 if that is more.
+        Greatest estimated error of a step, of the greatest level of the signal or of 1 if that is more. The linear
+        systems are solved to a thousandth of it.
     h : float, optional
         First step, h; `duration` when omitted.
 
@@ -259,10 +285,7 @@ def integrate(
     while now < duration * (1.0 - 1e-12):
         h_try = min(wish, duration - now)
         try:
-            made = advance(
-                level, production, loss, transport, diffusivity, exchange, h_try, tolerance,
-                rest=rest, returned=returned, inlet=inlet, names=names,
-            )  # fmt: skip
+            made = advance(level, production, loss, transport, diffusivity, exchange, h_try, 1e-3 * accuracy, setting)
         except FieldError:
             if h_try < 1e-6 * duration:
                 raise
@@ -285,19 +308,17 @@ def _problem(
     transport: Transport,
     diffusivity: Floats,
     exchange: Floats,
-    rest: Floats | None,
-    returned: Floats | None,
-    inlet: Floats | None,
-    names: Sequence[str],
+    setting: Setting,
 ) -> Problem:
     """Return the inputs as the kernels read them, or raise."""
     shape = (diffusivity.size, transport.sites)
-    still = np.zeros(shape) if rest is None else rest
-    shares = np.ones(shape[0]) if returned is None else returned
-    given = np.zeros(shape[0]) if inlet is None else inlet
+    still = np.zeros(shape) if setting.rest is None else setting.rest
+    shares = np.ones(shape[0]) if setting.returned is None else setting.returned
+    given = np.zeros(shape[0]) if setting.inlet is None else setting.inlet
     f = Problem(level, production, loss, still, diffusivity, exchange, shares, given)
     f = Problem(*(np.ascontiguousarray(x, dtype=np.float64) for x in f))
     for name, values in zip(Problem._fields, f, strict=True):
+<<<<<<< HEAD
         if values.shape != (shape if values.ndim == 2 else shape[:1]):
             raise EngineError(f"fields: {name} has shape {values.shape}; {shape[0]} signals on {shape[1]} sites do not")
         bad = ~np.isfinite(values)
@@ -313,10 +334,29 @@ def _problem(
                 "0 to 1" if name == "returned" else "finite numbers" if name in {"level", "rest", "inlet"} else ">= 0"
             )
             raise FieldError(f"{text}allowed: {allowed}", int(where[0]), int(where[1]) if where.size > 1 else -1)
+=======
+        _check(name, values, shape, setting)
+>>>>>>> da0c3d507247bfb85b6b192eb348b764a4574fb7
     if transport.plasma is None and f.exchange.any():
         bad_one = int(np.flatnonzero(f.exchange)[0])
-        raise FieldError(f"{_named(names, bad_one)} exchanges with plasma, but transport has none", bad_one, -1)
+        raise FieldError(f"{setting.name(bad_one)} exchanges with plasma, but transport has none", bad_one, -1)
     return f
+
+
+def _check(name: str, values: Floats, shape: tuple[int, int], setting: Setting) -> None:
+    """Raise unless an input has its shape and allowed values."""
+    if values.shape != (shape if name in {"level", "production", "loss", "rest"} else shape[:1]):
+        raise EngineError(f"fields: {name} has shape {values.shape}; {shape[0]} signals on {shape[1]} sites do not")
+    bad, allowed = ~np.isfinite(values), "finite numbers"
+    if name in {"production", "loss", "diffusivity", "exchange"}:
+        bad, allowed = bad | (values < 0.0), ">= 0"
+    elif name == "returned":
+        bad, allowed = bad | (values < 0.0) | (values > 1.0), "0 to 1"
+    if bad.any():
+        where = tuple(int(x) for x in np.argwhere(bad)[0])
+        site, place = (where[1], f" at site {where[1]}") if len(where) > 1 else (-1, "")
+        text = f"{setting.name(where[0])} has a {name} of {values[where]}{place}; allowed: {allowed}"
+        raise FieldError(text, where[0], site)
 
 
 def _blocks(f: Problem) -> tuple[Ints, list[Ints]]:
@@ -327,21 +367,20 @@ def _blocks(f: Problem) -> tuple[Ints, list[Ints]]:
     for group in (np.flatnonzero(moving & ~plasma), np.flatnonzero(plasma)):
         if group.size:
             # Signals that take alike many iterations keep each other company.
-            group = group[np.argsort(f.diffusivity[group], kind="stable")]
             padded = np.full(-(-group.size // LANES) * LANES, -1, np.int64)
-            padded[: group.size] = group
+            padded[: group.size] = group[np.argsort(f.diffusivity[group], kind="stable")]
             blocks.append(padded.reshape(-1, LANES))
     return np.flatnonzero(~moving), blocks
 
 
-def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, names: Sequence[str]) -> None:
+def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, setting: Setting) -> None:
     """Raise if the result is not a number, has not been found, or is negative."""
     if not np.isfinite(out).all():
         s, i = (int(x) for x in np.argwhere(~np.isfinite(out))[0])
-        raise FieldError(f"{_named(names, s)} becomes {out[s, i]} at site {i}; take a shorter step", s, i)
+        raise FieldError(f"{setting.name(s)} becomes {out[s, i]} at site {i}; take a shorter step", s, i)
     if excess.max(initial=0.0) > 1.0:
         s = int(np.argmax(excess))
-        text = f"{_named(names, s)}: the linear solver stops at {excess[s]:.3g} times the residual that is allowed"
+        text = f"{setting.name(s)}: the linear solver stops at {excess[s]:.3g} times the residual that is allowed"
         raise FieldError(f"{text}; take a shorter step or a larger tolerance than {tolerance:g}", s, -1)
     lowest = out.min(axis=1, initial=0.0)
     # What the tolerance of the linear solver leaves is no level either.
@@ -349,9 +388,13 @@ def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, names: Se
     if (lowest < allowed).any():
         s = int(np.argmax(lowest < allowed))
         i = int(np.argmin(out[s]))
-        raise FieldError(f"{_named(names, s)} becomes {out[s, i]:.3g} at site {i}; take a shorter step", s, i)
+        raise FieldError(f"{setting.name(s)} becomes {out[s, i]:.3g} at site {i}; take a shorter step", s, i)
 
 
-def _named(names: Sequence[str], index: int) -> str:
-    """Return how a message calls a signal."""
-    return f"signal {names[index]}" if index < len(names) else f"signal {index}"
+def _lift(out: Floats, volume: Floats) -> None:
+    """Set what rounding or the linear solver left below zero to zero, and take its mass from the rest of the signal."""
+    for s in np.flatnonzero(out.min(axis=1, initial=0.0) < 0.0):
+        before = float(out[s] @ volume)
+        np.maximum(out[s], 0.0, out=out[s])
+        after = float(out[s] @ volume)
+        out[s] *= before / after if before > 0.0 else 1.0

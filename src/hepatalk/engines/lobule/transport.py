@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.field_kernels import Tables
+from hepatalk.engines.lobule.linear_kernels import Tables
 from hepatalk.errors import EngineError
 
 __all__ = ["Plasma", "Transport", "plasma_order"]
@@ -111,7 +111,7 @@ class Transport:
         self._check_contacts()
 
     def _check_contacts(self) -> None:
-        """Raise unless each contact stands at both of its sites with one conductance; else diffusion would make mass."""
+        """Raise unless each contact stands at both sites with one conductance: else diffusion would make mass."""
         here = np.repeat(np.arange(self.volume.size), np.diff(self.start))
         if self.other.size and (self.other.min() < 0 or self.other.max() >= self.volume.size):
             raise EngineError("transport: a neighbour is not among the sites")
@@ -178,9 +178,9 @@ def plasma_order(edges: Ints, flow: Floats, inflow: Floats, node: Ints) -> Plasm
     in_from, in_flow = place[source[by_target]], amount[by_target]
     in_start = np.searchsorted(place[target[by_target]], np.arange(count + 1)).astype(np.int64)
     entering = np.maximum(inflow, 0.0)[order]
-    through = entering + np.bincount(place[target], amount, count)
+    through = (entering + np.bincount(place[target], amount, count)).astype(np.float64)
     # What leaves is what is left over, so that no plasma is lost by rounding.
-    outflow = through - np.bincount(place[source], amount, count)
+    outflow = (through - np.bincount(place[source], amount, count)).astype(np.float64)
     wrong = np.flatnonzero(np.abs(outflow - np.maximum(-inflow, 0.0)[order]) > _LEAK * np.max(through, initial=0.0))
     if wrong.size:
         raise EngineError(f"plasma: flow is not conserved at node {order[wrong[0]]}")

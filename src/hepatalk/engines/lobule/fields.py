@@ -318,25 +318,7 @@ def _problem(
     f = Problem(level, production, loss, still, diffusivity, exchange, shares, given)
     f = Problem(*(np.ascontiguousarray(x, dtype=np.float64) for x in f))
     for name, values in zip(Problem._fields, f, strict=True):
-<<<<<<< HEAD
-        if values.shape != (shape if values.ndim == 2 else shape[:1]):
-            raise EngineError(f"fields: {name} has shape {values.shape}; {shape[0]} signals on {shape[1]} sites do not")
-        bad = ~np.isfinite(values)
-        if name in {"production", "loss", "diffusivity", "exchange", "returned"}:
-            bad |= values < 0.0
-        if name == "returned":
-            bad |= values > 1.0
-        if bad.any():
-            where = np.argwhere(bad)[0]
-            place = f" at site {where[1]}" if where.size > 1 else ""
-            text = f"{_named(names, int(where[0]))} has a {name} of {values[tuple(where)]}{place}; "
-            allowed = (
-                "0 to 1" if name == "returned" else "finite numbers" if name in {"level", "rest", "inlet"} else ">= 0"
-            )
-            raise FieldError(f"{text}allowed: {allowed}", int(where[0]), int(where[1]) if where.size > 1 else -1)
-=======
         _check(name, values, shape, setting)
->>>>>>> da0c3d507247bfb85b6b192eb348b764a4574fb7
     if transport.plasma is None and f.exchange.any():
         bad_one = int(np.flatnonzero(f.exchange)[0])
         raise FieldError(f"{setting.name(bad_one)} exchanges with plasma, but transport has none", bad_one, -1)

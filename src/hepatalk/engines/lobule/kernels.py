@@ -46,6 +46,11 @@ CONVERSION, MIGRATION = int(FateKind.CONVERSION), int(FateKind.MIGRATION)
 CLOCK, CHOICE, SPLIT = int(Purpose.CYCLE_PROGRESS), int(Purpose.FATE), int(Purpose.CYTOKINESIS)
 COMES = int(Purpose.RECRUITMENT)
 NOTHING = -1
+#: Into how many pieces work for threads is divided: fixed, whatever the number of threads.
+PIECES = 16
+#: Work (numbers to compute) from which on threads pay: starting them takes tens of microseconds on an idle machine,
+#: and much more on a busy one.
+WORTH_THREADS = 100_000
 #: What `resolve` and `arrive` return when there is no room for another cell.
 FULL = -1
 #: A quantity below this has no relative loss of its own.
@@ -117,16 +122,93 @@ class FateArrays(NamedTuple):
     has_mass: Bytes
 
 
-@njit(cache=True, parallel=True)
-def evaluate_sites(
-    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
-) -> None:  # fmt: skip
-    """Fill the operations behind the given values of every row, (n_sites, width), in place."""
-    for i in prange(rows.shape[0]):
+@njit(cache=True, nogil=True)
+def _evaluate_sites_part(
+    first: int,
+    last: int,
+    rows: Floats,
+    params: Floats,
+    law: Ints,
+    start: Ints,
+    inputs: Ints,
+    arg_start: Ints,
+    args: Ints,
+) -> None:
+    """Do the work of `evaluate_sites` from one item to another."""
+    for i in range(first, last):
         evaluate(rows[i], params, law, start, inputs, arg_start, args)
 
 
 @njit(cache=True, parallel=True)
+def _evaluate_sites_threads(
+    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
+) -> None:
+    """Do the work of `evaluate_sites` in pieces, each on one thread."""
+    for piece in prange(PIECES):
+        first, last = piece * rows.shape[0] // PIECES, (piece + 1) * rows.shape[0] // PIECES
+        _evaluate_sites_part(first, last, rows, params, law, start, inputs, arg_start, args)
+
+
+def evaluate_sites(
+    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
+) -> None:
+    """Fill the operations behind the given values of every row, (n_sites, width), in place."""
+    if rows.size < WORTH_THREADS:
+        _evaluate_sites_part(0, rows.shape[0], rows, params, law, start, inputs, arg_start, args)
+    else:
+        _evaluate_sites_threads(rows, params, law, start, inputs, arg_start, args)
+
+
+@njit(cache=True, nogil=True)
+def _production_and_loss_part(  # noqa: PLR0913, PLR0917 - the arguments of `production_and_loss`
+    first: int,
+    last: int,
+    production: Floats,
+    loss: Floats,
+    rows: Floats,
+    level: Floats,
+    params: Floats,
+    start: Ints,
+    place: Ints,
+    coefficient: Floats,
+    tau: Ints,
+) -> None:
+    """Do the work of `production_and_loss` from one item to another."""
+    for i in range(first, last):
+        for k in range(level.shape[1]):
+            gain, lost, y = 0.0, 0.0, level[i, k]
+            for j in range(start[k], start[k + 1]):
+                value = coefficient[j] * rows[i, place[j]]
+                if tau[j] != NOTHING:
+                    pace = coefficient[j] / params[tau[j]]
+                    gain += value + pace * y
+                    lost += pace
+                elif coefficient[j] < 0.0 and abs(y) > _LEAST:
+                    lost -= value / y
+                else:
+                    gain += value
+            production[i, k] = gain
+            loss[i, k] = lost
+
+
+@njit(cache=True, parallel=True)
+def _production_and_loss_threads(
+    production: Floats,
+    loss: Floats,
+    rows: Floats,
+    level: Floats,
+    params: Floats,
+    start: Ints,
+    place: Ints,
+    coefficient: Floats,
+    tau: Ints,
+) -> None:
+    """Do the work of `production_and_loss` in pieces, each on one thread."""
+    for piece in prange(PIECES):
+        first, last = piece * rows.shape[0] // PIECES, (piece + 1) * rows.shape[0] // PIECES
+        _production_and_loss_part(first, last, production, loss, rows, level, params, start, place, coefficient, tau)
+
+
 def production_and_loss(
     production: Floats,
     loss: Floats,
@@ -152,32 +234,41 @@ def production_and_loss(
     start, place, coefficient, tau : arrays
         As in `hepatalk.engines.lobule.local.Fluxes`.
     """
-    for i in prange(rows.shape[0]):
-        for k in range(level.shape[1]):
-            gain, lost, y = 0.0, 0.0, level[i, k]
-            for j in range(start[k], start[k + 1]):
-                value = coefficient[j] * rows[i, place[j]]
-                if tau[j] != NOTHING:
-                    pace = coefficient[j] / params[tau[j]]
-                    gain += value + pace * y
-                    lost += pace
-                elif coefficient[j] < 0.0 and abs(y) > _LEAST:
-                    lost -= value / y
-                else:
-                    gain += value
-            production[i, k] = gain
-            loss[i, k] = lost
+    if level.size < WORTH_THREADS:
+        _production_and_loss_part(
+            0, rows.shape[0], production, loss, rows, level, params, start, place, coefficient, tau
+        )
+    else:
+        _production_and_loss_threads(production, loss, rows, level, params, start, place, coefficient, tau)
 
 
-@njit(cache=True, parallel=True)
-def advance_local(out: Floats, level: Floats, production: Floats, loss: Floats, h: float) -> None:
-    """Fill ``out`` with the exact solution of dy/dt = P - L y after ``h`` hours, P and L held."""
-    for i in prange(level.shape[0]):
+@njit(cache=True, nogil=True)
+def _advance_local_part(
+    first: int, last: int, out: Floats, level: Floats, production: Floats, loss: Floats, h: float
+) -> None:
+    """Do the work of `advance_local` from one item to another."""
+    for i in range(first, last):
         for k in range(level.shape[1]):
             x = loss[i, k] * h
             # (1 - e^-x)/x without the loss of digits near 0
             share = -math.expm1(-x) / x if abs(x) > 1e-8 else 1.0 - 0.5 * x
             out[i, k] = level[i, k] * math.exp(-x) + production[i, k] * h * share
+
+
+@njit(cache=True, parallel=True)
+def _advance_local_threads(out: Floats, level: Floats, production: Floats, loss: Floats, h: float) -> None:
+    """Do the work of `advance_local` in pieces, each on one thread."""
+    for piece in prange(PIECES):
+        first, last = piece * level.shape[0] // PIECES, (piece + 1) * level.shape[0] // PIECES
+        _advance_local_part(first, last, out, level, production, loss, h)
+
+
+def advance_local(out: Floats, level: Floats, production: Floats, loss: Floats, h: float) -> None:
+    """Fill ``out`` with the exact solution of dy/dt = P - L y after ``h`` hours, P and L held."""
+    if level.size < WORTH_THREADS:
+        _advance_local_part(0, level.shape[0], out, level, production, loss, h)
+    else:
+        _advance_local_threads(out, level, production, loss, h)
 
 
 @njit(cache=True)
@@ -196,7 +287,54 @@ def _hazard(rates: Floats, f: FateArrays, site: int, comp: int) -> float:
     return total
 
 
+@njit(cache=True, nogil=True)
+def _tick_part(  # noqa: PLR0913, PLR0917 - the arguments of `tick`
+    first: int,
+    last: int,
+    clock: Floats,
+    fired: Bytes,
+    site: Ints,
+    comp: Ints,
+    n: int,
+    rates: Floats,
+    zone_of: Ints,
+    start: Ints,
+    rate: Ints,
+    n_comps: int,
+    h: float,
+) -> None:
+    """Do the work of `tick` from one item to another."""
+    for i in range(first, last):
+        at = site[i]
+        k = zone_of[at] * n_comps + comp[i]
+        hazard = 0.0
+        for j in range(start[k], start[k + 1]):
+            hazard += rates[at, rate[j]]
+        left = clock[i] - hazard * h
+        clock[i] = left
+        fired[i] = 1 if left <= 0.0 else 0
+
+
 @njit(cache=True, parallel=True)
+def _tick_threads(  # noqa: PLR0913, PLR0917 - the arguments of `tick`
+    clock: Floats,
+    fired: Bytes,
+    site: Ints,
+    comp: Ints,
+    n: int,
+    rates: Floats,
+    zone_of: Ints,
+    start: Ints,
+    rate: Ints,
+    n_comps: int,
+    h: float,
+) -> None:
+    """Do the work of `tick` in pieces, each on one thread."""
+    for piece in prange(PIECES):
+        first, last = piece * n // PIECES, (piece + 1) * n // PIECES
+        _tick_part(first, last, clock, fired, site, comp, n, rates, zone_of, start, rate, n_comps, h)
+
+
 def tick(  # noqa: PLR0913, PLR0917 - Numba 0.68 loses what a parallel loop writes through a named tuple
     clock: Floats,
     fired: Bytes,
@@ -224,18 +362,45 @@ def tick(  # noqa: PLR0913, PLR0917 - Numba 0.68 loses what a parallel loop writ
     n_comps : int
     h : float
     """
-    for i in prange(n):
-        at = site[i]
-        k = zone_of[at] * n_comps + comp[i]
-        hazard = 0.0
-        for j in range(start[k], start[k + 1]):
-            hazard += rates[at, rate[j]]
-        left = clock[i] - hazard * h
-        clock[i] = left
-        fired[i] = 1 if left <= 0.0 else 0
+    if n < WORTH_THREADS:
+        _tick_part(0, n, clock, fired, site, comp, n, rates, zone_of, start, rate, n_comps, h)
+    else:
+        _tick_threads(clock, fired, site, comp, n, rates, zone_of, start, rate, n_comps, h)
+
+
+@njit(cache=True, nogil=True)
+def _grow_part(  # noqa: PLR0913, PLR0917 - the arguments of `grow`
+    first: int,
+    last: int,
+    volume: Floats,
+    site: Ints,
+    comp: Ints,
+    n: int,
+    has_mass: Bytes,
+    law: Floats,
+    size: Floats,
+    own: bool,
+    h: float,
+) -> None:
+    """Do the work of `grow` from one item to another."""
+    for i in range(first, last):
+        if has_mass[comp[i]]:
+            k = site[i]
+            v = volume[i]
+            s = v if own else size[k]
+            volume[i] = v * math.exp((law[k, 0] * s ** law[k, 2] - law[k, 1]) * h)
 
 
 @njit(cache=True, parallel=True)
+def _grow_threads(
+    volume: Floats, site: Ints, comp: Ints, n: int, has_mass: Bytes, law: Floats, size: Floats, own: bool, h: float
+) -> None:
+    """Do the work of `grow` in pieces, each on one thread."""
+    for piece in prange(PIECES):
+        first, last = piece * n // PIECES, (piece + 1) * n // PIECES
+        _grow_part(first, last, volume, site, comp, n, has_mass, law, size, own, h)
+
+
 def grow(
     volume: Floats, site: Ints, comp: Ints, n: int, has_mass: Bytes, law: Floats, size: Floats, own: bool, h: float
 ) -> None:
@@ -256,12 +421,10 @@ def grow(
         Whether s is the size of each cell; the mean of its site otherwise.
     h : float
     """
-    for i in prange(n):
-        if has_mass[comp[i]]:
-            k = site[i]
-            v = volume[i]
-            s = v if own else size[k]
-            volume[i] = v * math.exp((law[k, 0] * s ** law[k, 2] - law[k, 1]) * h)
+    if n < WORTH_THREADS:
+        _grow_part(0, n, volume, site, comp, n, has_mass, law, size, own, h)
+    else:
+        _grow_threads(volume, site, comp, n, has_mass, law, size, own, h)
 
 
 @njit(cache=True)

@@ -61,7 +61,8 @@ class Space:
     def at_sites(self, flow: Flow) -> Floats:
         """Return the flow beside each site relative to health, (n_sites,)."""
         healthy = self.share @ np.abs(self.geometry.flow.flow)
-        return np.asarray((self.share @ np.abs(flow.flow)) / np.maximum(healthy, 1e-12 * healthy.max()))
+        out: Floats = np.asarray((self.share @ np.abs(flow.flow)) / np.maximum(healthy, 1e-12 * healthy.max()))
+        return out
 
 
 @dataclass(frozen=True)

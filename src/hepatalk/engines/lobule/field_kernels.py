@@ -10,9 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from hepatalk.engines.lobule.linear_kernels import EPSILON, LANES, Problem, System, Tables, apply, assemble, solve
+from hepatalk.engines.lobule.linear_kernels import (
+    EPSILON,
+    LANES,
+    Problem,
+    System,
+    Tables,
+    apply,
+    assemble,
+    row_sums,
+    solve,
+    solve_roughly,
+)
 
-__all__ = ["steady_blocks", "step_blocks"]
+__all__ = ["decay", "steady_blocks", "step_blocks"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -84,6 +95,8 @@ def _step_block(
     _infuse(t, f, a, lanes, source)
     p, slope, rhs, goal = np.empty((t.through.size, LANES)), np.empty_like(x), np.empty_like(x), np.empty(LANES)
     spent, excess = np.zeros(LANES, np.int64), np.zeros(LANES)
+    gain = np.empty(LANES)
+    row_sums(t, a, p, gain)
     apply(t, a, x, p, slope)
     for i in range(sites):
         for k in range(LANES):
@@ -91,13 +104,13 @@ def _step_block(
             rhs[i, k] = x[i, k] + s * (slope[i, k] + source[i, k])
     _goals(a, scale, rhs, tolerance, goal)
     middle = x.copy()
-    excess = np.maximum(excess, solve(t, a, middle, rhs, goal, spent) / np.maximum(goal, 1e-300))
+    excess = np.maximum(excess, solve(t, a, gain, middle, rhs, goal, spent) / np.maximum(goal, 1e-300))
     end = np.empty_like(x)
     for i in range(sites):
         for k in range(LANES):
             rhs[i, k] = A1 * middle[i, k] - A0 * x[i, k] + s * source[i, k]
             end[i, k] = x[i, k] + (middle[i, k] - x[i, k]) / GAMMA
-    excess = np.maximum(excess, solve(t, a, end, rhs, goal, spent) / np.maximum(goal, 1e-300))
+    excess = np.maximum(excess, solve(t, a, gain, end, rhs, goal, spent) / np.maximum(goal, 1e-300))
     worst = np.zeros(LANES)
     for i in range(sites):
         for k in range(LANES):
@@ -107,8 +120,7 @@ def _step_block(
             rhs[i, k] *= ERROR * h
             worst[k] = max(worst[k], abs(rhs[i, k]))
     # Stiff parts of the estimate that the step damps are damped in it too (Hosea and Shampine 1996, section 3).
-    middle[:] = 0.0
-    solve(t, a, middle, rhs, np.maximum(goal, ESTIMATE_TOLERANCE * worst), spent)
+    solve_roughly(t, a, middle, rhs, np.maximum(goal, ESTIMATE_TOLERANCE * worst), spent)
     for k in range(LANES):
         if lanes[k] >= 0:
             report[lanes[k], 0] = np.abs(middle[:, k]).max()
@@ -131,12 +143,32 @@ def _steady_block(
         scale[k] = np.abs(source[:, k]).max()
         # What rounding of the levels leaves of the largest term is no more than can be asked.
         goal[k] = max(tolerance * scale[k], 8.0 * EPSILON * np.abs(a.diagonal[:, k] * x[:, k]).max())
-    excess = solve(t, a, x, source, goal, spent) / np.maximum(goal, 1e-300)
+    excess = solve(t, a, np.zeros(LANES), x, source, goal, spent) / np.maximum(goal, 1e-300)
     for k in range(LANES):
         if lanes[k] >= 0:
             report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
             for i in range(t.volume.size):
                 out[lanes[k], i] = f.rest[lanes[k], i] + x[i, k]
+
+
+@njit(cache=True, nogil=True)
+def decay(f: Problem, signals: Ints, h: float, out: Floats) -> None:
+    """Advance signals that stay where they are by the exact exponential.
+
+    Parameters
+    ----------
+    f : Problem
+    signals : (n,) int array
+    h : float
+        h.
+    out : (F, M) float array
+        Overwritten with the levels at the end, for these signals.
+    """
+    for s in signals:
+        for i in range(out.shape[1]):
+            x = f.loss[s, i] * h
+            shrink = -np.expm1(-x) / x if x > 0.0 else 1.0
+            out[s, i] = f.level[s, i] + h * (f.production[s, i] - f.loss[s, i] * f.level[s, i]) * shrink
 
 
 @njit(cache=True, parallel=True)

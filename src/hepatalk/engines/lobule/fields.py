@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.field_kernels import steady_blocks, step_blocks
+from hepatalk.engines.lobule.field_kernels import decay, steady_blocks, step_blocks
 from hepatalk.engines.lobule.linear_kernels import LANES, Problem
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
 from hepatalk.errors import EngineError
@@ -186,9 +186,7 @@ def advance(
         raise EngineError(f"fields: a step of {h} h; it must be positive and finite")
     out, report, used = np.empty_like(f.level), np.zeros((f.level.shape[0], 2)), np.zeros(f.level.shape[0], np.int64)
     local, lanes = _blocks(f)
-    x = f.loss[local] * h
-    shrink = np.where(x > 0.0, -np.expm1(-x) / np.where(x > 0.0, x, 1.0), 1.0)
-    out[local] = f.level[local] + h * (f.production[local] - f.loss[local] * f.level[local]) * shrink
+    decay(f, local, h, out)
     for block in lanes:
         step_blocks(transport.tables, f, block, h, tolerance, out, report, used)
     _refuse(f, out, report[:, 1], tolerance, setting)
@@ -329,12 +327,15 @@ def _check(name: str, values: Floats, shape: tuple[int, int], setting: Setting) 
     """Raise unless an input has its shape and allowed values."""
     if values.shape != (shape if name in {"level", "production", "loss", "rest"} else shape[:1]):
         raise EngineError(f"fields: {name} has shape {values.shape}; {shape[0]} signals on {shape[1]} sites do not")
-    bad, allowed = ~np.isfinite(values), "finite numbers"
+    low, high, allowed = -np.inf, np.inf, "finite numbers"
     if name in {"production", "loss", "diffusivity", "exchange"}:
-        bad, allowed = bad | (values < 0.0), ">= 0"
+        low, allowed = 0.0, ">= 0"
     elif name == "returned":
-        bad, allowed = bad | (values < 0.0) | (values > 1.0), "0 to 1"
-    if bad.any():
+        low, high, allowed = 0.0, 1.0, "0 to 1"
+    # What is not a number fails every comparison, and is the least and the greatest of any array that holds it.
+    least, most = values.min(initial=max(low, 0.0)), values.max(initial=0.0)
+    if not (least >= low and most <= high and np.isfinite(least) and np.isfinite(most)):
+        bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
         where = tuple(int(x) for x in np.argwhere(bad)[0])
         site, place = (where[1], f" at site {where[1]}") if len(where) > 1 else (-1, "")
         text = f"{setting.name(where[0])} has a {name} of {values[where]}{place}; allowed: {allowed}"
@@ -357,7 +358,7 @@ def _blocks(f: Problem) -> tuple[Ints, list[Ints]]:
 
 def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, setting: Setting) -> None:
     """Raise if the result is not a number, has not been found, or is negative."""
-    if not np.isfinite(out).all():
+    if not (np.isfinite(out.min(initial=0.0)) and np.isfinite(out.max(initial=0.0))):
         s, i = (int(x) for x in np.argwhere(~np.isfinite(out))[0])
         raise FieldError(f"{setting.name(s)} becomes {out[s, i]} at site {i}; take a shorter step", s, i)
     if excess.max(initial=0.0) > 1.0:
@@ -365,6 +366,8 @@ def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, setting: 
         text = f"{setting.name(s)}: the linear solver stops at {excess[s]:.3g} times the residual that is allowed"
         raise FieldError(f"{text}; take a shorter step or a larger tolerance than {tolerance:g}", s, -1)
     lowest = out.min(axis=1, initial=0.0)
+    if lowest.min(initial=0.0) >= NEGATIVE:
+        return
     # What the tolerance of the linear solver leaves is no level either.
     allowed = np.minimum(NEGATIVE, -2.0 * tolerance * np.abs(out).max(axis=1, initial=0.0))
     if (lowest < allowed).any():

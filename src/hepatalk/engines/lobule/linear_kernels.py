@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["EPSILON", "LANES", "Problem", "System", "Tables", "apply", "assemble", "solve"]
+__all__ = ["EPSILON", "LANES", "Problem", "System", "Tables", "apply", "assemble", "row_sums", "solve", "solve_roughly"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -97,8 +97,6 @@ class System(NamedTuple):
 
     Attributes
     ----------
-    step : bool
-        Whether this is the system of a step, not of a steady state.
     plasma : bool
         Whether any signal of the block exchanges with plasma.
     diagonal, inverse, weight, sieve : (M, LANES) float array
@@ -113,7 +111,6 @@ class System(NamedTuple):
         From the outflow of plasma without return to the level of the inflow with it.
     """
 
-    step: bool
     plasma: bool
     diagonal: Floats
     inverse: Floats
@@ -224,7 +221,7 @@ def assemble(t: Tables, f: Problem, lanes: Ints, shift: float, s: float) -> Syst
         _echoes(t, share, returned, echo, back)
         _echoes(t, sieve_share, returned, sieve_echo, sieve_back)
     return System(
-        shift > 0.0, plasma, diagonal, inverse, weight, sieve, spread, take, rate,
+        plasma, diagonal, inverse, weight, sieve, spread, take, rate,
         share, echo, sieve_share, sieve_echo, back, sieve_back,
     )  # fmt: skip
 
@@ -425,27 +422,54 @@ def _bicgstab(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: F
 
 
 @njit(cache=True, nogil=True)
-def _balance(t: Tables, a: System, x: Floats, r: Floats, p: Floats) -> None:
+def row_sums(t: Tables, a: System, p: Floats, gain: Floats) -> None:
+    """Fill the sum of all rows of A, weighted by volume, of each signal."""
+    one = np.ones_like(a.diagonal)
+    rows = np.empty_like(one)
+    apply(t, a, one, p, rows)
+    _dots(t.volume, one, rows, gain)
+
+
+@njit(cache=True, nogil=True)
+def _balance(volume: Floats, gain: Floats, x: Floats, r: Floats) -> None:
     """Shift each signal as a whole, so that what is left of the residual sums to zero: no mass is made or lost by it.
 
     Rows of A sum to at least one in a step, so the shift is no more than the greatest residual.
     """
-    one, rows = np.ones_like(x), np.empty_like(x)
-    total, gain = np.empty(LANES), np.empty(LANES)
-    apply(t, a, one, p, rows)
-    _dots(t.volume, one, r, total)
-    _dots(t.volume, one, rows, gain)
     for k in range(LANES):
-        total[k] = total[k] / gain[k] if gain[k] > 0.0 else 0.0
-    _add(x, np.ones(LANES), one, total, x)
+        if gain[k] > 0.0:
+            total = 0.0
+            for i in range(volume.size):
+                total += volume[i] * r[i, k]
+            total /= gain[k]
+            for i in range(volume.size):
+                x[i, k] += total
 
 
 @njit(cache=True, nogil=True)
-def solve(t: Tables, a: System, x: Floats, b: Floats, goal: Floats, used: Ints) -> Floats:
+def solve(t: Tables, a: System, gain: Floats, x: Floats, b: Floats, goal: Floats, used: Ints) -> Floats:
     """Solve ``A x = b`` from the guess in `x` until the true residual is within `goal`; return what it is in the end.
 
     The recurrences of the solvers drift from the true residual, and bi-conjugate gradients can break down: either is
     mended by starting anew from the residual.
+
+    Parameters
+    ----------
+    t : Tables
+    a : System
+    gain : (LANES,) float array
+        From `row_sums`, to balance mass; 0 to leave it.
+    x, b : (M, LANES) float array
+        Guess, overwritten with the solution; right-hand side.
+    goal : (LANES,) float array
+        Greatest residual that is allowed.
+    used : (LANES,) int array
+        The numbers of iterations are added to it.
+
+    Returns
+    -------
+    (LANES,) float array
+        Greatest residual, before balance.
     """
     r, worst = np.empty_like(x), np.empty(LANES)
     p, spent = np.empty((t.through.size, LANES)), np.zeros(LANES, np.int64)
@@ -454,11 +478,25 @@ def solve(t: Tables, a: System, x: Floats, b: Floats, goal: Floats, used: Ints) 
         _residual(b, r, worst)
         if (worst <= goal).all() or spent.max() >= MAX_ITERATIONS:
             break
-        if a.plasma:
-            _bicgstab(t, a, x, r, goal, worst, spent)
-        else:
-            _conjugate(t, a, x, r, goal, worst, spent)
-    if a.step:
-        _balance(t, a, x, r, p)
+        _iterate(t, a, x, r, goal, worst, spent)
+    _balance(t.volume, gain, x, r)
     used += spent
     return worst
+
+
+@njit(cache=True, nogil=True)
+def solve_roughly(t: Tables, a: System, x: Floats, b: Floats, goal: Floats, used: Ints) -> None:
+    """Solve ``A x = b`` from zero, about to `goal`; `b` is overwritten."""
+    worst = np.empty(LANES)
+    x[:] = 0.0
+    _greatest(b, worst)
+    _iterate(t, a, x, b, goal, worst, used)
+
+
+@njit(cache=True, nogil=True)
+def _iterate(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: Floats, used: Ints) -> None:
+    """Iterate with the method that suits A; arguments as in `_conjugate`."""
+    if a.plasma:
+        _bicgstab(t, a, x, r, goal, worst, used)
+    else:
+        _conjugate(t, a, x, r, goal, worst, used)

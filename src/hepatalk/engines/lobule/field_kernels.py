@@ -38,6 +38,10 @@ ERROR = 2.0 * (-3.0 * GAMMA**2 + 4.0 * GAMMA - 2.0) / (12.0 * (2.0 - GAMMA))
 ESTIMATE_TOLERANCE = 0.02
 
 
+#: Numbers to compute from which on threads pay: starting them costs tens of microseconds, more on a busy machine.
+WORTH_THREADS = 20_000
+
+
 @njit(cache=True, nogil=True)
 def _gather(t: Tables, f: Problem, lanes: Ints, x: Floats, source: Floats, scale: Floats) -> None:
     """Fill deviations from health and what moves them, and the size of each signal; a lane of -1 is empty."""
@@ -171,7 +175,24 @@ def decay(f: Problem, signals: Ints, h: float, out: Floats) -> None:
             out[s, i] = f.level[s, i] + h * (f.production[s, i] - f.loss[s, i] * f.level[s, i]) * shrink
 
 
+@njit(cache=True, nogil=True)
+def _step_blocks_here(
+    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Do the work of `step_blocks` on this thread."""
+    for b in range(lanes.shape[0]):
+        _step_block(t, f, lanes[b], h, tolerance, out, report, used)
+
+
 @njit(cache=True, parallel=True)
+def _step_blocks_threads(
+    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Do the work of `step_blocks`, each block on one thread."""
+    for b in prange(lanes.shape[0]):
+        _step_block(t, f, lanes[b], h, tolerance, out, report, used)
+
+
 def step_blocks(
     t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
 ) -> None:
@@ -194,14 +215,31 @@ def step_blocks(
     used : (F,) int array
         Overwritten with the numbers of iterations.
     """
-    for b in prange(lanes.shape[0]):
-        _step_block(t, f, lanes[b], h, tolerance, out, report, used)
+    work = _step_blocks_here if out.size < WORTH_THREADS else _step_blocks_threads
+    work(t, f, lanes, h, tolerance, out, report, used)
+
+
+@njit(cache=True, nogil=True)
+def _steady_blocks_here(
+    t: Tables, f: Problem, lanes: Ints, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Do the work of `steady_blocks` on this thread."""
+    for b in range(lanes.shape[0]):
+        _steady_block(t, f, lanes[b], tolerance, out, report, used)
 
 
 @njit(cache=True, parallel=True)
+def _steady_blocks_threads(
+    t: Tables, f: Problem, lanes: Ints, tolerance: float, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Do the work of `steady_blocks`, each block on one thread."""
+    for b in prange(lanes.shape[0]):
+        _steady_block(t, f, lanes[b], tolerance, out, report, used)
+
+
 def steady_blocks(
     t: Tables, f: Problem, lanes: Ints, tolerance: float, out: Floats, report: Floats, used: Ints
 ) -> None:
     """Steady state of all blocks; arguments as in `step_blocks`, with ``f.level`` as a first guess."""
-    for b in prange(lanes.shape[0]):
-        _steady_block(t, f, lanes[b], tolerance, out, report, used)
+    work = _steady_blocks_here if out.size < WORTH_THREADS else _steady_blocks_threads
+    work(t, f, lanes, tolerance, out, report, used)

@@ -288,8 +288,7 @@ def _scale(inverse: Floats, z: Floats) -> None:
 @njit(cache=True, nogil=True)
 def _residual(b: Floats, r: Floats, worst: Floats) -> None:
     """Turn ``r = A x`` into ``b - A x``, and fill the greatest of each signal."""
-    one = np.ones(LANES)
-    _add(b, one, r, -one, r)
+    _add(b, np.ones(LANES), r, -np.ones(LANES), r)
     _greatest(r, worst)
 
 
@@ -424,8 +423,7 @@ def _bicgstab(t: Tables, a: System, x: Floats, r: Floats, goal: Floats, worst: F
 @njit(cache=True, nogil=True)
 def row_sums(t: Tables, a: System, p: Floats, gain: Floats) -> None:
     """Fill the sum of all rows of A, weighted by volume, of each signal."""
-    one = np.ones_like(a.diagonal)
-    rows = np.empty_like(one)
+    one, rows = np.ones_like(a.diagonal), np.empty_like(a.diagonal)
     apply(t, a, one, p, rows)
     _dots(t.volume, one, rows, gain)
 

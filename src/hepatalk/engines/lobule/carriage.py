@@ -8,8 +8,10 @@ Two numbers of the model are read anew in space, and none is added:
   central vein: the slowest pattern that diffusion evens out over a length L then fades at the pace m, as a difference
   between zones does in the population engine.
 
-Both act on the deviation from the healthy levels, so that a healthy lobule stands still. Signals without exchange act
-where they are made.
+The healthy level then is no longer one number for a zone, but the profile c0 at which supply, clearance and transport
+stand still. What the tape reads at a site is c / c0 in units of the healthy level of the zone: relative to health, as
+everywhere in the model, so that a healthy lobule stands still to the last digit. Signals without exchange act where
+they are made.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.fields import FieldError, Setting, advance
+from hepatalk.engines.lobule.fields import Setting, advance, steady
 from hepatalk.engines.lobule.local import ZoneProgram
 from hepatalk.engines.lobule.state import State
 from hepatalk.engines.lobule.tissue import Tissue
@@ -31,17 +33,13 @@ from hepatalk.model.compiled import CompiledModel
 if TYPE_CHECKING:
     from hepatalk.engines.lobule.tissue import Space
 
-__all__ = ["Carriage", "TooLong"]
+__all__ = ["Carriage"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Residual of the linear systems, of the greatest level of a signal: far below the error of a step.
 _RESIDUAL = 1e-6
-
-
-class TooLong(Exception):  # noqa: N818 - it asks for a shorter step and is no error of the user
-    """A step that would make a level negative."""
 
 
 class Carriage:
@@ -53,6 +51,13 @@ class Carriage:
     tissue : Tissue
         In space.
     programs : sequence of ZoneProgram
+    healthy : sequence of ((n_moving,) float array, (n_moving,) float array)
+        Production and loss of the moving states of each zone in health, per h.
+
+    Attributes
+    ----------
+    profile : (n_signals, n_sites) float array
+        Healthy levels at every site, relative to the healthy mean over the zones.
 
     Raises
     ------
@@ -60,7 +65,13 @@ class Carriage:
         If the tissue has no space.
     """
 
-    def __init__(self, model: CompiledModel, tissue: Tissue, programs: Sequence[ZoneProgram]) -> None:
+    def __init__(
+        self,
+        model: CompiledModel,
+        tissue: Tissue,
+        programs: Sequence[ZoneProgram],
+        healthy: Sequence[tuple[Floats, Floats]],
+    ) -> None:
         if tissue.space is None:
             raise EngineError("signals are carried in space; allowed: a tissue made from a geometry")
         self.space: Space = tissue.space
@@ -78,7 +89,25 @@ class Carriage:
             moving = p.states[p.moving].tolist()
             self.column.append(np.array([moving.index(by_name[n][z]) for n in self.names], dtype=np.int64))
         rest = np.array([[model.rest[by_name[n][int(z)]] for z in tissue.zone] for n in self.names])
-        self.setting = Setting(rest=rest, names=tuple(n.removeprefix("signal.") for n in self.names))
+        self.setting = Setting(names=tuple(n.removeprefix("signal.") for n in self.names), positive=True)
+        made, lost = (
+            np.array([[healthy[z][part][self.column[z][f]] for z in tissue.zone] for f in range(len(self.names))])
+            for part in (0, 1)
+        )
+        diffusivity, exchange = self._paces(model.params)
+        self.profile = steady(
+            made, lost, self.space.transport, diffusivity, exchange, setting=self.setting, guess=rest
+        ).level
+        if not (self.profile > 0.0).all():
+            f, i = np.argwhere(~(self.profile > 0.0))[0]
+            raise EngineError(f"{self.names[f]!r} does not reach site {i} in health; build smaller sites")
+        self._per_level = self.profile / rest
+
+    def _paces(self, params: Floats) -> tuple[Floats, Floats]:
+        """Return diffusivity (um^2/h) and exchange with plasma (1/h) of each signal."""
+        pace = params[self.pace]
+        diffusivity = np.where(self.by_blood, 0.0, pace * (self.space.reach / math.pi) ** 2)
+        return diffusivity, np.where(self.by_blood, pace, 0.0)
 
     def advance(
         self,
@@ -89,7 +118,7 @@ class Carriage:
         sites: Sequence[Ints],
         state: State,
         h: float,
-    ) -> None:
+    ) -> float:
         """Advance what is carried by ``h`` hours, in place in ``out``, with production and loss held.
 
         Parameters
@@ -101,36 +130,33 @@ class Carriage:
             Gives the parameters in force.
         h : float
 
+        Returns
+        -------
+        float
+            Estimated error of the step, relative to 1 + the greatest level of the signal.
+
         Raises
         ------
-        TooLong
-            If a level would become negative; a shorter step succeeds.
         EngineError
             If something is not finite.
         """
-        gathered = [self._gather(x, sites) for x in (level, production, loss)]
-        pace = state.params[self.pace]
-        diffusivity = np.where(self.by_blood, 0.0, pace * (self.space.reach / math.pi) ** 2)
-        exchange = np.where(self.by_blood, pace, 0.0)
-        now, made, lost = gathered
-        try:
-            new = advance(
-                now,
-                np.maximum(made, 0.0),
-                np.maximum(lost, 0.0),
-                self.space.transport,
-                diffusivity,
-                exchange,
-                h,
-                tolerance=_RESIDUAL,
-                setting=self.setting,
-            ).level
-        except FieldError as e:
-            if np.isfinite(now).all() and np.isfinite(made).all() and np.isfinite(lost).all():
-                raise TooLong(str(e)) from e
-            raise
+        now, made, lost = (self._gather(x, sites) for x in (level, production, loss))
+        diffusivity, exchange = self._paces(state.params)
+        new = advance(
+            now * self._per_level,
+            np.maximum(made, 0.0),
+            np.maximum(lost, 0.0),
+            self.space.transport,
+            diffusivity,
+            exchange,
+            h,
+            tolerance=_RESIDUAL,
+            setting=self.setting,
+        )
+        read = new.level / self._per_level
         for x, columns, own in zip(out, self.column, sites, strict=True):
-            x[:, columns] = new[:, own].T
+            x[:, columns] = read[:, own].T
+        return float((new.error / (1.0 + new.level.max(axis=1))).max())
 
     def _gather(self, by_zone: Sequence[Floats], sites: Sequence[Ints]) -> Floats:
         """Return (n_signals, n_sites) from the columns of the zones."""

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
-from hepatalk.engines.lobule.carriage import TooLong
 from hepatalk.engines.lobule.changes import apply_change
 from hepatalk.engines.lobule.state import State, first_cells, room_for
 from hepatalk.engines.lobule.system import LobuleSystem
@@ -41,8 +40,6 @@ FIRST_STEP_H, LONGEST_STEP_H = 1e-3, 0.2
 _MOST, _LEAST, _SAFETY = 2.0, 0.2, 0.9
 #: A step is taken again if its error is so many tolerances.
 _TOO_MUCH = 2.0
-#: The error that a step counts as having which would make a level negative.
-_REFUSED = 20.0
 SHORTEST_STEP_H = 1e-7
 SAME_TIME_H = 1e-9
 
@@ -59,7 +56,7 @@ class LobuleEngine:
     tissue : Tissue, optional
         Three well-mixed zones when omitted.
     tolerance : float
-        Bound of the error of a step in signals, nodes and stores, relative to 0.01 + their size.
+        Bound of the error of a step in signals, nodes and stores, relative to 0.05 + their size.
     """
 
     seed: int = 0
@@ -185,13 +182,10 @@ def step(system: LobuleSystem, state: State, stop: float) -> None:
         h = min(state.step_h, LONGEST_STEP_H, stop - state.time_h)
         if stop - state.time_h - h < 0.01 * h:
             h = stop - state.time_h
-        try:
-            level, body = system.advance(state, now, now, h)
-            then = system.evaluation(state, level=level, body=body, time_h=state.time_h + h)
-            new_level, new_body = system.advance(state, now, then, h)
-            error = system.error(level, body, new_level, new_body)
-        except TooLong:
-            error = _REFUSED
+        level, body, _ = system.advance(state, now, now, h)
+        then = system.evaluation(state, level=level, body=body, time_h=state.time_h + h)
+        new_level, new_body, carried = system.advance(state, now, then, h)
+        error = max(system.error(level, body, new_level, new_body), carried)
         state.step_h = h * min(_MOST, max(_LEAST, _SAFETY / np.sqrt(max(error, 1e-12))))
         if error <= _TOO_MUCH:
             break

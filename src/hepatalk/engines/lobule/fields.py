@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.field_kernels import decay, steady_blocks, step_blocks
+from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks
 from hepatalk.engines.lobule.linear_kernels import LANES, Problem
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
 from hepatalk.errors import EngineError
@@ -86,12 +86,16 @@ class Setting:
         Added to the level of the plasma that enters, as a deviation from health; 0 when omitted.
     names : tuple of str
         Of the signals, for messages.
+    positive : bool
+        Where a step would make a level negative, take two of half the length by the implicit Euler method instead,
+        which never does: of first order, for transients that the step is too long to follow.
     """
 
     rest: Floats | None = None
     returned: Floats | None = None
     inlet: Floats | None = None
     names: tuple[str, ...] = ()
+    positive: bool = False
 
     def name(self, index: int) -> str:
         """Return how a message calls a signal."""
@@ -189,6 +193,11 @@ def advance(
     decay(f, local, h, out)
     for block in lanes:
         step_blocks(transport.tables, f, block, h, tolerance, out, report, used)
+    if setting.positive:
+        below = np.flatnonzero(~(out.min(axis=1, initial=0.0) >= NEGATIVE)).astype(np.int64)
+        below = below[np.isin(below, local, invert=True)]
+        if below.size:
+            euler_blocks(transport.tables, f, _lanes(below), h, tolerance, out, report, used)
     _refuse(f, out, report[:, 1], tolerance, setting)
     _lift(out, transport.volume)
     return Step(out, report[:, 0].copy(), used)
@@ -350,10 +359,15 @@ def _blocks(f: Problem) -> tuple[Ints, list[Ints]]:
     for group in (np.flatnonzero(moving & ~plasma), np.flatnonzero(plasma)):
         if group.size:
             # Signals that take alike many iterations keep each other company.
-            padded = np.full(-(-group.size // LANES) * LANES, -1, np.int64)
-            padded[: group.size] = group[np.argsort(f.diffusivity[group], kind="stable")]
-            blocks.append(padded.reshape(-1, LANES))
+            blocks.append(_lanes(group[np.argsort(f.diffusivity[group], kind="stable")]))
     return np.flatnonzero(~moving), blocks
+
+
+def _lanes(signals: Ints) -> Ints:
+    """Return signals in rows of `LANES`, the last one filled up with -1."""
+    padded = np.full(-(-signals.size // LANES) * LANES, -1, np.int64)
+    padded[: signals.size] = signals
+    return padded.reshape(-1, LANES)
 
 
 def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, setting: Setting) -> None:

@@ -56,7 +56,8 @@ class Space:
         """Return the mean over the sites beside each segment, (n_segments,); 1 where no site is."""
         weight = np.asarray(self.share.sum(axis=0)).ravel()
         total = np.asarray(self.share.T @ at_sites)
-        return np.divide(total, weight, out=np.ones_like(total), where=weight > 0.0)
+        mean: Floats = np.divide(total, weight, out=np.ones_like(total), where=weight > 0.0)
+        return mean
 
     def at_sites(self, flow: Flow) -> Floats:
         """Return the flow beside each site relative to health, (n_sites,)."""

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.errors import ModelError, nearest
+from hepatalk.model.fates import Fates
 from hepatalk.model.places import Lobe, Place
 
 __all__ = ["Activity", "CompiledModel", "Relabel"]
@@ -105,6 +106,8 @@ class CompiledModel:
     groups : mapping name -> (k,) int array
         State indices by cell type and state, for readouts: 'HEP', 'HEP.s', 'HEP.binucleate', 'HEP.s.generation0'; in a
         divided liver also by lobe: 'HEP@A', 'HEP.s@A'.
+    fates : Fates
+        What a single cell may do in each compartment, for engines that follow cells one by one.
     lobes : tuple of str
         Letters of the lobes; one empty name for a liver that is not divided.
     anatomy : mapping of str to float
@@ -135,6 +138,7 @@ class CompiledModel:
     activities: tuple[Activity, ...]
     relabel: Relabel
     groups: Mapping[str, Ints]
+    fates: Fates
     lobes: tuple[Lobe, ...] = ("",)
     anatomy: Mapping[str, float] = field(default_factory=dict)
 

@@ -44,6 +44,7 @@ from hepatalk.knowledge.records import (
 )
 from hepatalk.model import damage, motion, nodes, physics, signals, tracers, visitors
 from hepatalk.model.compiled import Activity, CompiledModel
+from hepatalk.model.fates import Exchange, Fate, Growing
 from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
 from hepatalk.model.laws import Law
@@ -129,6 +130,8 @@ class Compiler:
         What each kind of division adds to the cells of a type, per h.
     flows : list of ((cell type, place), (cell type, place), slot, ratio)
         Cells that go from one type or place to another, per h, and how many arrive for each that leaves.
+    fates, growing, exchanges : list
+        What single cells may do, how they grow, and the exchange between zones (`hepatalk.model.fates`).
     secretions, statements, stores, carriers : dict
         The terms of all rows, by signal or target, as they are gathered.
     carried : set of str
@@ -151,6 +154,9 @@ class Compiler:
     death_rates: dict[str, float] = field(default_factory=dict)
     made: dict[tuple[str, Place], list[tuple[Slot, float]]] = field(default_factory=dict)
     flows: list[tuple[tuple[str, Place], tuple[str, Place], Slot, float]] = field(default_factory=list)
+    fates: list[Fate] = field(default_factory=list)
+    growing: list[Growing] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     secretions: dict[str, list[tuple[str, Secretes]]] = field(default_factory=lambda: defaultdict(list))
     statements: dict[str, list[Statement]] = field(default_factory=lambda: defaultdict(list))
     stores: dict[str, str] = field(default_factory=dict)

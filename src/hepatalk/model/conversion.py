@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import Conversion, Migration
+from hepatalk.model.fates import Fate, FateKind
 from hepatalk.model.laws import Law
 from hepatalk.model.places import Place
 from hepatalk.model.populations import Population
@@ -150,12 +151,16 @@ def write_conversion(c: Compiler, cell: str, process: Conversion, rate: Slot, pl
     flow = t.op(Law.PRODUCT, [rate, able], [], name=f"converted.{cell}.{process.id}@{place}")
     t.flux(c.slot(f"{cell}.count@{place}"), flow, -1.0)
     arrival = _arrival(c.populations[process.becomes][0], process.to)
+    size = c.value(process.size) if process.size is not None else 1.0
+    name = f"{cell}.{process.id}"
+    for i in origins:
+        states = {"origin": here[i], "target": there[arrival]}
+        c.fates.append(Fate(FateKind.CONVERSION, name, str(place), rate, size=size, **states))
     for slot in (there[arrival], c.slot(f"{process.becomes}.count@{place}")):
         t.flux(slot, flow, ratio)
     if c.knowledge.cell[cell].has_mass:
         t.flux(c.slot(f"{cell}.mass@{place}"), t.op(Law.PRODUCT, [flow, c.slot(f"size@{place}")], []), -1.0)
     if c.knowledge.cell[process.becomes].has_mass:
-        size = c.value(process.size) if process.size is not None else 1.0
         t.flux(c.slot(f"{process.becomes}.mass@{place}"), flow, ratio * size)
     c.flows.append(((cell, place), (process.becomes, place), flow, ratio))
 
@@ -189,6 +194,9 @@ def write_migration(c: Compiler, cell: str, process: Migration, rate: Slot, plac
         for slot, flow, sign in ((near[i], inwards, -1), (far[i], inwards, 1), (far[i], outwards, -1)):
             t.flux(slot, flow, sign)
         t.flux(near[i], outwards, 1.0)
+        name = f"{cell}.{process.id}"
+        c.fates.append(Fate(FateKind.MIGRATION, name, str(place), rate, near[i], far[i]))
+        c.fates.append(Fate(FateKind.MIGRATION, name, str(place.inwards), None, far[i], near[i], constant=back))
     for origin, target, hands in ((place, place.inwards, ([rate], [])), (place.inwards, place, ([], [back]))):
         cells = [c.cells_at[cell, origin][i] for i in origins]
         able = t.op(Law.LINEAR, cells, [zero] + [one] * len(cells))

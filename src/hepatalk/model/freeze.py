@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepatalk.model import anatomy, tracers
+from hepatalk.model import anatomy, fates, tracers
 from hepatalk.model.compiled import CompiledModel, Floats, Ints, Relabel
 from hepatalk.model.places import ZONES, at
 from hepatalk.model.rest import fill_resting_values
@@ -67,6 +67,7 @@ def freeze(c: Compiler) -> CompiledModel:
         activities=tuple(c.activities.values()),
         relabel=_relabel(c),
         groups=_groups(c),
+        fates=fates.settled([x.id for x in c.knowledge.cells], _with_descent(c), c.growing, c.exchanges, t.settle),
         lobes=c.lobes,
         anatomy=anatomy.gather(c),
     )
@@ -105,6 +106,12 @@ def _relabel(c: Compiler) -> Relabel:
                 counts.append(c.slot(f"{cell}.count@{place}"))
     lists = (settled, fresh, marks, counts, tracers.states(c))
     return Relabel(*(np.array(states, dtype=np.int64) for states in lists))
+
+
+def _with_descent(c: Compiler) -> list[fates.Fate]:
+    """Return the fates; those that are conversions with the slot that tells what counts as beyond health."""
+    known = {f: c.tape.find(f"beyond_health.converted.{f.process}@{f.place}") for f in c.fates}
+    return [f if f.kind is not fates.FateKind.CONVERSION else replace(f, chance=known[f]) for f in c.fates]
 
 
 def _groups(c: Compiler) -> dict[str, Ints]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from hepatalk.errors import ModelError
 from hepatalk.knowledge.records import CellProcess, Conversion, Death, Growth, Influx, Migration, Timed, Transition
 from hepatalk.model import conversion
+from hepatalk.model.fates import Fate, FateKind, Growing
 from hepatalk.model.laws import Law
 from hepatalk.model.places import Place, at
-from hepatalk.model.populations import Population, RestingPopulation, influx_targets, resting_population
+from hepatalk.model.populations import Move, Population, RestingPopulation, influx_targets, resting_population
 from hepatalk.model.tape import Slot
 
 if TYPE_CHECKING:
@@ -124,11 +125,21 @@ def _write_moves(c: Compiler, cell: str, population: Population, resting: Restin
             paired = t.op(Law.PRODUCT, [flow, double], [])
             for target in move.binucleating:
                 t.flux(here[target], paired, 1.0)
+        c.fates.append(_fate_of(cell, move, rates[move.process], here, double, place))
         for target, number in move.arrivals:
             t.flux(here[target], made, number)
             if number > 1.0:
                 t.flux(count, made, number - 1.0)
                 c.made.setdefault((cell, place), []).append((made, number - 1.0))
+
+
+def _fate_of(cell: str, move: Move, rate: Slot, here: list[Slot], double: Slot | None, place: Place) -> Fate:
+    """Return what a move is for one cell."""
+    target, number = move.arrivals[0]
+    kind = FateKind.DIVISION if number > 1.0 else FateKind.MOVE
+    other = here[move.binucleating[0]] if move.binucleating and double is not None else None
+    chance = double if other is not None else None
+    return Fate(kind, f"{cell}.{move.process}", str(place), rate, here[move.origin], here[target], other, chance)
 
 
 def _move_rates(c: Compiler, cell: str, population: Population, place: Place) -> dict[str, Slot]:
@@ -196,6 +207,9 @@ def _write_loss_and_gain(c: Compiler, cell: str, population: Population, place: 
     for slot in (*here, count):
         t.flux(slot, t.op(Law.PRODUCT, [total, slot], []), -1.0)
     for process in population.cell.processes:
+        if isinstance(process, Death):
+            dying = c.slot(f"process.{cell}.{process.id}@{place}")
+            c.fates += [Fate(FateKind.DEATH, f"{cell}.{process.id}", str(place), dying, slot) for slot in here]
         if isinstance(process, Influx):
             _write_influx(c, cell, population, process, place)
         elif isinstance(process, Growth):
@@ -230,14 +244,18 @@ def _write_influx(c: Compiler, cell: str, population: Population, process: Influ
     if lineage == first or healthy == 0.0:
         for i in influx_targets(population, process, lineage):
             t.flux(here[i], arriving, 1.0)
+            c.fates.append(Fate(FateKind.ARRIVAL, f"{cell}.{process.id}", str(place), arriving, target=here[i]))
         return
     one = t.number(1.0)
     beyond = t.op(Law.LINEAR, [arriving], [t.number(-1.0), t.number(1.0 / healthy)])
     labelled = t.op(Law.HILL, [beyond], [one, t.number(3.0)])
-    for i in influx_targets(population, process, lineage):
-        t.flux(here[i], t.op(Law.PRODUCT, [arriving, labelled], []), 1.0)
-    for i in influx_targets(population, process, first):
-        t.flux(here[i], t.op(Law.PRODUCT, [arriving, t.op(Law.NOT, [labelled], [one])], []), 1.0)
+    (bearing,) = influx_targets(population, process, lineage)
+    (plain,) = influx_targets(population, process, first)
+    t.flux(here[bearing], t.op(Law.PRODUCT, [arriving, labelled], []), 1.0)
+    t.flux(here[plain], t.op(Law.PRODUCT, [arriving, t.op(Law.NOT, [labelled], [one])], []), 1.0)
+    name = f"{cell}.{process.id}"
+    states = {"target": here[plain], "other": here[bearing]}
+    c.fates.append(Fate(FateKind.ARRIVAL, name, str(place), arriving, chance=labelled, **states))
 
 
 def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, place: Place) -> None:
@@ -254,6 +272,7 @@ def _write_growth(c: Compiler, cell: str, process: Growth, death: Slot, place: P
     synthesis = _process_rate(c, cell, process, base, place)
     opposing = t.param(f"rest:minus {process.restoring}", -c.value(process.restoring))
     shortfall = t.op(Law.POWER, [size], [t.number(1.0), opposing])
+    c.growing.append(Growing(cell, str(place), synthesis, c.p(process.rate), opposing))
     t.flux(mass, t.op(Law.PRODUCT, [synthesis, mass, shortfall], []), 1.0)
     t.flux(mass, t.op(Law.PRODUCT, [mass], [c.p(process.rate)]), -1.0)
     t.flux(mass, t.op(Law.PRODUCT, [death, mass], []), -1.0)

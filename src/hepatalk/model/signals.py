@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from hepatalk.errors import KnowledgeError
 from hepatalk.knowledge.records import Secretes, Signal
 from hepatalk.model import motion
+from hepatalk.model.fates import Exchange
 from hepatalk.model.laws import Law
 from hepatalk.model.lobes import mean_of_lobes
 from hepatalk.model.physics import resting_zone_volume
@@ -181,8 +182,10 @@ def _write_mixing(c: Compiler, signal: Signal, slot: Slot, place: Place) -> None
         means.append(t.op(Law.LINEAR, levels, [t.number(0.0), third, third, third]))
     mean = mean_of_lobes(c, means) if shared else means[0]
     mean = c.law(mean, f"mean.{signal.id}", f"mixing.{signal.id}", None if shared else place.lobe)
-    t.flux(slot, t.op(Law.PRODUCT, [mean], [pace]), 1.0)
-    t.flux(slot, t.op(Law.PRODUCT, [slot], [pace]), -1.0)
+    gain, loss = t.op(Law.PRODUCT, [mean], [pace]), t.op(Law.PRODUCT, [slot], [pace])
+    t.flux(slot, gain, 1.0)
+    t.flux(slot, loss, -1.0)
+    c.exchanges.append(Exchange(slot, gain, loss, pace, shared))
 
 
 def _sources(c: Compiler, signal: Signal, place: Place) -> list[Slot]:

@@ -56,7 +56,7 @@ def chosen_members(number: int, knowledge: Knowledge) -> Sequence[Mapping[str, f
     return members.first(number)
 
 
-def told(what: str) -> Callable[[float], None]:
+def told(what: str, of: str = " of the runs") -> Callable[[float], None]:
     """Return what tells a person the share done and how long the rest will take, every few seconds."""
     start = time.monotonic()
     last = [start]
@@ -69,6 +69,6 @@ def told(what: str) -> Callable[[float], None]:
             last[0] = now
             left = (now - start) * (1.0 / done - 1.0)
             rest = f"{left:.0f} s" if left < 90.0 else f"{left / 60.0:.0f} min"
-            note(f"{what}: {done:.0%} of the runs" + (f", about {rest} left" if done < 1.0 else ""))
+            note(f"{what}: {done:.0%}{of}" + (f", about {rest} left" if done < 1.0 else ""))
 
     return progress

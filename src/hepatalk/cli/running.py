@@ -16,6 +16,7 @@ from hepatalk.cli.console import background, note, print_json, say, table, warn
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
+    from hepatalk.engines.lobule.engine import LobuleSettings
     from hepatalk.experiments.run import Run
     from hepatalk.knowledge.load import Knowledge
     from hepatalk.knowledge.records import Species
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SPECIES = ("rat", "mouse", "human")
-_ENGINES = ("population",)
+_ENGINES = ("population", "lobule")
 
 
 _Texts = list[str] | None
@@ -37,7 +38,9 @@ _Name = Annotated[
 _Animal = Annotated[
     str | None, typer.Option(metavar="|".join(_SPECIES), help="The animal.  [default: the experiment's, which is rat]")
 ]
-_Engine = Annotated[str, typer.Option(metavar="population|lobule", help="The lobule is not part of this version.")]
+_Engine = Annotated[
+    str, typer.Option(metavar="population|lobule", help="The mean over the liver, or a lobule, cell by cell.")
+]
 _Days = Annotated[
     float | None, typer.Option(metavar="D", help="Length in days.  [default: the experiment's, which is 14]")
 ]
@@ -60,6 +63,13 @@ _Intervene = Annotated[
         metavar="'NAME KEY=VALUE ...'",
         help="Intervention to add, such as 'deplete cell=KC fraction=0.9 at=48h'; repeatable.",
     ),
+]
+_Hepatocytes = Annotated[
+    int | None, typer.Option(metavar="N", help="Of the lobule, other cells beside them.  [default: 6000]")
+]
+_Checkpoint = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep a run of the lobule here on the way, and go on from it if it is there."),
 ]
 _Culture = Annotated[
     str | None,
@@ -99,6 +109,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     intervene: _Intervene = None,
     culture: _Culture = None,
     medium: _Medium = None,
+    hepatocytes: _Hepatocytes = None,
+    checkpoint: _Checkpoint = None,
     bisect: _Bisect = False,
     tolerance: _Tolerance = 0.01,
     members: _Members = 1,
@@ -114,6 +126,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hepatalk run phx70 --set hgf_half_life=0.1 --json
     hepatalk run phx70 --intervene 'deplete cell=KC fraction=0.9 at=-48h'
     hepatalk run hep_culture --culture HEP,KC --medium HGF:5
+    hepatalk run phx70 --engine lobule --out results/lobule
     hepatalk run phx --bisect
     """  # noqa: D301 - \b keeps the lines of the example apart
     asked = _Asked(
@@ -128,6 +141,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         items(injury or (), intervene or ()),
         members,
         dish(culture, medium),
+        hepatocytes,
+        checkpoint,
     )
     if bisect:
         _refuse_to_bisect(name, out, members, bool(asked.culture))
@@ -166,6 +181,8 @@ class _Asked:
     items: tuple[dict[str, object], ...] = ()
     members: int = 1
     culture: dict[str, object] = field(default_factory=dict)
+    hepatocytes: int | None = None
+    checkpoint: Path | None = None
 
 
 def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None) -> None:
@@ -247,10 +264,18 @@ def _kernels_are_compiled() -> bool:
     return any(Path(os.environ.get("NUMBA_CACHE_DIR", "")).rglob("*.nbc"))
 
 
-def _no_engine(engine: str) -> Exception:
-    if engine == "lobule":
-        return ExperimentError("engine 'lobule' is not part of this version; allowed: population; leave --engine out")
-    return unknown("engine", engine, _ENGINES, "'hepatalk run --help'")
+def _refuse_for_engine(asked: _Asked) -> None:
+    """Refuse what one of the engines has and the other has not."""
+    if asked.engine == "lobule" and asked.members != 1:
+        raise ExperimentError("--members with the lobule engine; allowed: one animal at a time; leave --members out")
+    for option, given in (("--hepatocytes", asked.hepatocytes), ("--checkpoint", asked.checkpoint)):
+        if given is not None and asked.engine != "lobule":
+            raise ExperimentError(f"{option} {given}: only a lobule has it; allowed: with --engine lobule; add that")
+    if asked.checkpoint is not None and not asked.checkpoint.parent.is_dir():
+        raise ExperimentError(
+            f"checkpoint {asked.checkpoint}: there is no folder {asked.checkpoint.parent}; allowed: a file in a folder "
+            "that is there; make the folder"
+        )
 
 
 def _refuse_early(name: str, asked: _Asked) -> None:
@@ -262,7 +287,8 @@ def _refuse_early(name: str, asked: _Asked) -> None:
     if asked.species is not None and asked.species not in _SPECIES:
         raise unknown("species", asked.species, _SPECIES, "'hepatalk run --help'")
     if asked.engine not in _ENGINES:
-        raise _no_engine(asked.engine)
+        raise unknown("engine", asked.engine, _ENGINES, "'hepatalk run --help'")
+    _refuse_for_engine(asked)
     posed = overridden(
         load_experiment(name),
         species=asked.species,
@@ -277,6 +303,7 @@ def _refuse_early(name: str, asked: _Asked) -> None:
 
 
 def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
+    from hepatalk.cli.members import told
     from hepatalk.experiments.run import perform
     from hepatalk.knowledge.load import load
 
@@ -294,8 +321,21 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
         items=asked.items,
         culture=asked.culture,
         knowledge=knowledge,
+        progress=told("lobule", "") if asked.engine == "lobule" else None,
+        lobule=_lobule_settings(asked),
     )
     return finished, knowledge
+
+
+def _lobule_settings(asked: _Asked) -> LobuleSettings | None:
+    """Return what was asked of the lobule, None for the other engine."""
+    if asked.engine != "lobule":
+        return None
+    from hepatalk.engines.lobule.anatomy import DEFAULT_HEPATOCYTES
+    from hepatalk.engines.lobule.engine import LobuleSettings
+
+    number = DEFAULT_HEPATOCYTES if asked.hepatocytes is None else asked.hepatocytes
+    return LobuleSettings(hepatocytes=number, checkpoint=asked.checkpoint)
 
 
 def _refuse_to_bisect(name: str, out: Path | None, members: int, in_dish: bool) -> None:

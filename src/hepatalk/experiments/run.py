@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.base import Course, Engine, Progress
 from hepatalk.errors import ExperimentError, unknown
 from hepatalk.experiments.bench import Bench
 from hepatalk.experiments.conditioned import with_levels
@@ -30,14 +30,15 @@ from hepatalk.results.provenance import Provenance
 from hepatalk.results.result import Result
 
 if TYPE_CHECKING:
+    from hepatalk.engines.lobule.engine import LobuleSettings
     from hepatalk.engines.population.engine import PopulationEngine
 
 Floats = npt.NDArray[np.float64]
 
 __all__ = ["ENGINES", "Run", "perform", "run"]
 
-#: Engines that exist; the lobule engine is not part of this version.
-ENGINES = ("population",)
+#: Engines that exist.
+ENGINES = ("population", "lobule")
 #: How long an animal without a gene is followed to find its own steady state, and the drift of a year that is none.
 GERMLINE_YEARS = 20.0
 GERMLINE_DRIFT = 1e-3
@@ -90,13 +91,14 @@ def run(  # noqa: PLR0913 - whatever an experiment says can be said otherwise, b
         A name of the catalogue (``sham``, ``phx70``, ...), a YAML file, or an experiment.
     species : {'rat', 'mouse', 'human'}, optional
         Instead of the experiment's own.
-    engine : {'population'}
+    engine : {'population', 'lobule'}
+        The mean over the liver, or one lobule in space, cell by cell.
     days : float, optional
         Length in days.
     every : float, optional
         Output step in hours; hourly to 28 d and then daily when omitted.
     seed : int
-        Kept in the provenance; the population engine uses no random numbers.
+        Of the lobule's shape and cells. The population engine uses no random numbers and keeps it in the provenance.
     knockouts : sequence of str
         ``GENE`` or ``GENE@CELL``, in the species' symbols.
     set : mapping, optional
@@ -155,6 +157,7 @@ def perform(  # noqa: PLR0913 - as for run
     progress: Progress | None = None,
     silenced: Sequence[str] = (),
     bench: Bench | None = None,
+    lobule: LobuleSettings | None = None,
 ) -> Run:
     """Run an experiment and keep model and course beside the result.
 
@@ -166,6 +169,8 @@ def perform(  # noqa: PLR0913 - as for run
         Rows whose influence is held at rest: what a statement does to an experiment.
     bench : Bench, optional
         Shared by runs of the same animals, so that each model is compiled once.
+    lobule : LobuleSettings, optional
+        Size of the lobule, what is kept of its cells, and where it is saved on the way; for the lobule engine only.
 
     Returns
     -------
@@ -177,7 +182,7 @@ def perform(  # noqa: PLR0913 - as for run
         One line for anything that cannot be posed or run.
     """
     if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES, "the lobule engine is not part of this version")
+        raise unknown("engine", engine, ENGINES, "see 'hepatalk run --help'")
     posed = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
     posed = overridden(
         posed,
@@ -205,15 +210,30 @@ def perform(  # noqa: PLR0913 - as for run
         if wanted not in (*readouts, "survived"):
             raise unknown("readout", wanted, [*readouts, "survived"], "see 'hepatalk list readouts'")
     lead_in, start = _before_zero(bench.solver, facts, model, posed, early)
+    solver = _lobule(model, posed, seed, lobule) if engine == "lobule" else bench.solver
     course, waves = _followed(
-        lambda times: bench.solver.run(model, changes, times, lead_in=lead_in, start=start, progress=progress),
-        model,
-        posed,
+        lambda times: solver.run(model, changes, times, lead_in=lead_in, start=start, progress=progress), model, posed
     )
     result = _result(
         _name_of(experiment), posed, facts, model, readouts, course, waves, seed, engine, (*lead_in, *changes)
     )
     return Run(result, posed, model, course)
+
+
+def _lobule(model: CompiledModel, posed: Experiment, seed: int, settings: LobuleSettings | None) -> Engine:
+    """Return an engine for one lobule of the species.
+
+    Raises
+    ------
+    ExperimentError
+        For an experiment that has no lobule: a dish, or a liver of two lobes.
+    """
+    from hepatalk.engines.lobule.engine import LobuleEngine, LobuleSettings
+
+    if posed.culture is not None or posed.lobes > 1:
+        what = "a culture" if posed.culture is not None else "a liver of two lobes"
+        raise ExperimentError(f"engine 'lobule': {what} has no lobule; allowed: population; leave --engine out")
+    return LobuleEngine.in_space(model, seed, settings or LobuleSettings())
 
 
 def _split_parameters(facts: Knowledge, posed: Experiment) -> tuple[dict[str, float], dict[str, float]]:

@@ -36,6 +36,11 @@ def apply_change(system: LobuleSystem, state: State, change: Change) -> None:
             _resect(system, state, change)
         case "scale_state":
             _scale(system, state, change)
+        case "set_state" | "seed":
+            raise EngineError(
+                f"{change.label}: a lobule's state cannot be set; allowed: what happens in an animal; use --engine "
+                "population"
+            )
         case "kill":
             _kill(system, state, change)
         case "mark":

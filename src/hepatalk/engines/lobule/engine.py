@@ -15,22 +15,29 @@ population engine, so that every readout exists in both under one name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.lobule.anatomy import DEFAULT_HEPATOCYTES
 from hepatalk.engines.lobule.changes import apply_change
+from hepatalk.engines.lobule.checkpoint import Progressed, key_of, read, write
+from hepatalk.engines.lobule.record import Snapshot, take
 from hepatalk.engines.lobule.state import State, first_cells, room_for
 from hepatalk.engines.lobule.system import LobuleSystem
-from hepatalk.engines.lobule.tissue import Tissue, zones_only
+from hepatalk.engines.lobule.tables import compartments_of
+from hepatalk.engines.lobule.tissue import Tissue, from_geometry
 from hepatalk.errors import EngineError
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
-__all__ = ["LobuleEngine"]
+__all__ = ["LobuleEngine", "LobuleSettings"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,6 +51,34 @@ SHORTEST_STEP_H = 1e-7
 SAME_TIME_H = 1e-9
 
 
+@dataclass(frozen=True)
+class LobuleSettings:
+    """How large a lobule is, and what is kept of it.
+
+    Attributes
+    ----------
+    hepatocytes : int
+        Of the healthy lobule, other cells beside them.
+    lobules : int
+        Side by side.
+    cells_at_h : tuple of float
+        Times at which cells and fields are kept, in h.
+    keep : callable, optional
+        Gets each `hepatalk.engines.lobule.record.Snapshot`.
+    checkpoint : Path, optional
+        File in which the run is kept on the way, and from which it goes on if the file is there.
+    checkpoint_every_s : float
+        Seconds between two writings of it.
+    """
+
+    hepatocytes: int = DEFAULT_HEPATOCYTES
+    lobules: int = 1
+    cells_at_h: tuple[float, ...] = ()
+    keep: Callable[[Snapshot], None] | None = None
+    checkpoint: Path | None = None
+    checkpoint_every_s: float = 60.0
+
+
 @dataclass
 class LobuleEngine:
     """Runs a compiled model cell by cell.
@@ -51,19 +86,33 @@ class LobuleEngine:
     Parameters
     ----------
     seed : int
-    hepatocytes : int
-        How many the healthy tissue has.
-    tissue : Tissue, optional
-        Three well-mixed zones when omitted.
+    tissue : Tissue
     tolerance : float
         Bound of the error of a step in signals, nodes and stores, relative to 0.05 + their size.
+    settings : LobuleSettings
     """
 
-    seed: int = 0
-    hepatocytes: int = 3000
-    tissue: Tissue | None = None
+    seed: int
+    tissue: Tissue
     tolerance: float = 1e-2
+    settings: LobuleSettings = field(default_factory=LobuleSettings)
     last: State | None = field(default=None, repr=False)
+
+    @classmethod
+    def in_space(cls, model: CompiledModel, seed: int, settings: LobuleSettings) -> LobuleEngine:
+        """Return an engine for lobules built from the anatomy that a model carries.
+
+        Raises
+        ------
+        GeometryError
+            If no lobule has such an anatomy.
+        """
+        from hepatalk.engines.lobule.anatomy import Anatomy
+        from hepatalk.engines.lobule.geometry import build
+
+        anatomy = Anatomy.of(model.anatomy, hepatocytes=settings.hepatocytes, lobules=settings.lobules)
+        tissue = from_geometry(build(anatomy, seed=seed), compartments_of(model))
+        return cls(seed, tissue, settings=settings)
 
     def run(
         self,
@@ -98,71 +147,115 @@ class LobuleEngine:
         Raises
         ------
         EngineError
-            If a quantity is not finite (names it, its site and the time), or a change cannot be expressed in a lobule.
+            If a quantity is not finite (names it, its site and the time), a change cannot be expressed in a lobule, or
+            a checkpoint is of another run.
         """
         if start is not None:
             raise EngineError(
                 "the lobule engine begins with a healthy tissue; allowed: losses of genes at a time (germline: false); "
                 "use --engine population for a start state"
             )
-        system = self.system(model)
-        state = self.first_state(system, min((c.at_h for c in lead_in), default=0.0))
-        if lead_in:
-            _march(system, state, list(lead_in), np.array([0.0]), None)
-        system.make_fresh(state)
-        states, sets, which = _march(system, state, list(changes), np.asarray(time_h), progress)
-        self.last = state
-        return Course(np.asarray(time_h), states, np.array(sets), which, state.died_at_h)
+        times = np.asarray(time_h, dtype=np.float64)
+        system = LobuleSystem(model, self.tissue, self.seed, self.tolerance)
+        course = _Marching(system, list(changes), times, self.settings, progress)
+        key = self._key(model, (*lead_in, *changes), times)
+        resumed = read(self.settings.checkpoint, key, len(times), model.n_states) if self.settings.checkpoint else None
+        if resumed is None:
+            cells, n, ident = first_cells(system.comps, system.tissue, self.seed)
+            state = system.healthy(cells, n, ident, min((c.at_h for c in lead_in), default=0.0))
+            if lead_in:
+                _Marching(system, list(lead_in), np.array([0.0]), LobuleSettings(), None).go(state)
+            system.make_fresh(state)
+            resumed = Progressed(
+                state, np.empty((len(times), model.n_states)), np.zeros(len(times), dtype=np.int64), [], 0
+            )
+        course.go(resumed.state, resumed, key)
+        self.last = resumed.state
+        if self.settings.checkpoint:
+            self.settings.checkpoint.unlink(missing_ok=True)
+        states, died = resumed.out, resumed.state.died_at_h
+        return Course(times, states, np.array(resumed.sets), resumed.which, died)
 
-    def system(self, model: CompiledModel) -> LobuleSystem:
-        """Return the model laid out over the tissue."""
-        tissue = self.tissue
-        if tissue is None:
-            from hepatalk.engines.lobule.tables import compartments_of
-
-            tissue = zones_only(compartments_of(model), {c: self.hepatocytes for c in model.fates.cells})
-        return LobuleSystem(model, tissue, self.seed, self.tolerance)
-
-    def first_state(self, system: LobuleSystem, time_h: float) -> State:
-        """Return the healthy state at a time."""
-        cells, n, ident = first_cells(system.comps, system.tissue, self.seed)
-        return system.healthy(cells, n, ident, time_h)
+    def _key(self, model: CompiledModel, changes: Sequence[Change], times: Floats) -> dict[str, str]:
+        t = self.tissue
+        arrays = (t.zone, t.weight, t.position, t.type_, t.cell_site, t.cell_position)
+        return key_of(model.hash, self.seed, self.tolerance, arrays, changes, times)
 
 
-def _march(
-    system: LobuleSystem, state: State, changes: list[Change], times: Floats, progress: Progress | None
-) -> tuple[Floats, list[Floats], npt.NDArray[np.int64]]:
-    """Step from one change to the next; outputs at the time of a change are those just after it."""
-    out = np.empty((len(times), system.model.n_states))
-    which = np.zeros(len(times), dtype=np.int64)
-    sets: list[Floats] = []
-    pending = sorted(changes, key=lambda c: c.at_h)
-    begin, end, done = state.time_h, float(times[-1]), 0
-    while True:
-        while pending and pending[0].at_h <= state.time_h + SAME_TIME_H:
-            apply_change(system, state, pending.pop(0))
-        sets.append(state.params.copy())
-        stop = min(pending[0].at_h, end) if pending else end
-        state.step_h = FIRST_STEP_H
-        sums = system.sums(state)
-        while done < len(times) and times[done] <= state.time_h + SAME_TIME_H:
-            out[done], which[done] = sums, len(sets) - 1
-            done += 1
-        while state.time_h < stop - SAME_TIME_H:
-            before, at = sums, state.time_h
-            step(system, state, stop)
+class _Marching:
+    """Steps from one change to the next, fills the output, and keeps what is to be kept."""
+
+    def __init__(
+        self,
+        system: LobuleSystem,
+        changes: list[Change],
+        times: Floats,
+        settings: LobuleSettings,
+        progress: Progress | None,
+    ) -> None:
+        self.system, self.times, self.settings, self.progress = system, times, settings, progress
+        self.changes = sorted(changes, key=lambda c: c.at_h)
+        self.written = time.monotonic()
+
+    def go(self, state: State, run: Progressed | None = None, key: dict[str, str] | None = None) -> None:
+        """March to the last time of output."""
+        system, times = self.system, self.times
+        end = float(times[-1])
+        if run is None:
+            n = system.model.n_states
+            run = Progressed(state, np.empty((len(times), n)), np.zeros(len(times), dtype=np.int64), [], 0)
+        begun = bool(run.sets)
+        begin = state.time_h
+        pending = [c for c in self.changes if not begun or c.at_h > state.time_h + SAME_TIME_H]
+        shots = [t for t in sorted(self.settings.cells_at_h) if not begun or t > state.time_h + SAME_TIME_H]
+        while True:
+            if not begun:
+                while pending and pending[0].at_h <= state.time_h + SAME_TIME_H:
+                    apply_change(system, state, pending.pop(0))
+                run.sets.append(state.params.copy())
+                state.step_h = FIRST_STEP_H
+            begun = False
+            stop = min(pending[0].at_h, end) if pending else end
             sums = system.sums(state)
-            last = state.time_h >= stop - SAME_TIME_H
-            while done < len(times) and times[done] <= state.time_h + SAME_TIME_H:
-                if last and pending and times[done] >= stop - SAME_TIME_H:
-                    break  # just after the change, not before it
-                share = min((times[done] - at) / (state.time_h - at), 1.0)
-                out[done], which[done] = before + share * (sums - before), len(sets) - 1
-                done += 1
-            if progress is not None:
-                progress((state.time_h - begin) / max(end - begin, SAME_TIME_H))
-        if stop >= end - SAME_TIME_H and not (pending and pending[0].at_h <= end + SAME_TIME_H):
-            return out, sets, which
+            self._fill(run, sums, sums, state.time_h, state.time_h, math.inf)
+            shots = self._keep(state, shots)
+            while state.time_h < stop - SAME_TIME_H:
+                before, at = sums, state.time_h
+                step(system, state, stop)
+                sums = system.sums(state)
+                last = state.time_h >= stop - SAME_TIME_H and bool(pending)
+                self._fill(run, before, sums, at, state.time_h, stop if last else math.inf)
+                if not last:
+                    shots = self._keep(state, shots)
+                self._save(run, key)
+                if self.progress is not None:
+                    self.progress((state.time_h - begin) / max(end - begin, SAME_TIME_H))
+            if stop >= end - SAME_TIME_H and not (pending and pending[0].at_h <= end + SAME_TIME_H):
+                return
+
+    def _fill(self, run: Progressed, before: Floats, now: Floats, at: float, to: float, until: float) -> None:
+        """Fill the outputs between two moments; those at a change are filled just after it, not before."""
+        while run.done < len(self.times) and self.times[run.done] <= to + SAME_TIME_H:
+            wanted = float(self.times[run.done])
+            if wanted >= until - SAME_TIME_H:
+                return
+            share = min((wanted - at) / (to - at), 1.0) if to > at else 1.0
+            run.out[run.done], run.which[run.done] = before + share * (now - before), len(run.sets) - 1
+            run.done += 1
+
+    def _keep(self, state: State, shots: list[float]) -> list[float]:
+        """Keep cells and fields at the first step from each wanted time on; return the times still to come."""
+        if self.settings.keep is None or not shots or state.time_h < shots[0] - SAME_TIME_H:
+            return shots
+        self.settings.keep(take(self.system, state))
+        return [t for t in shots if t > state.time_h + SAME_TIME_H]
+
+    def _save(self, run: Progressed, key: dict[str, str] | None) -> None:
+        path = self.settings.checkpoint
+        if path is None or key is None or time.monotonic() - self.written < self.settings.checkpoint_every_s:
+            return
+        write(path, key, run)
+        self.written = time.monotonic()
 
 
 def step(system: LobuleSystem, state: State, stop: float) -> None:
@@ -178,6 +271,7 @@ def step(system: LobuleSystem, state: State, stop: float) -> None:
     """
     now = system.evaluation(state)
     system.see_flow(state, now)
+    system.give_room(state, now)
     while True:
         h = min(state.step_h, LONGEST_STEP_H, stop - state.time_h)
         if stop - state.time_h - h < 0.01 * h:

@@ -53,6 +53,10 @@ class State:
         How the network divides blood among the sites, relative to health.
     flow_seen_at_h : float
         When the network was last solved.
+    scale : float
+        Edge of the lobule relative to health.
+    moved_at_h : float
+        When cells were last given room.
     steps : int
         Steps taken.
     died_at_h : float or None
@@ -72,6 +76,8 @@ class State:
     step_h: float
     flow_at_sites: Floats
     flow_seen_at_h: float = -np.inf
+    scale: float = 1.0
+    moved_at_h: float = -np.inf
     steps: int = 0
     died_at_h: float | None = None
 

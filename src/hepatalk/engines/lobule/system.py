@@ -13,6 +13,7 @@ from hepatalk.engines.lobule import kernels
 from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.kernels import CellArrays, FateArrays
 from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
+from hepatalk.engines.lobule.mechanics import MOVE_EVERY_H, Motion
 from hepatalk.engines.lobule.state import State
 from hepatalk.engines.lobule.tables import compartments_of, fates_of
 from hepatalk.engines.lobule.tissue import Tissue
@@ -110,6 +111,7 @@ class LobuleSystem:
             size=table.size,
             has_mass=self.comps.has_mass,
         )
+        self.motion = None if tissue.space is None else Motion(tissue, self.comps, seed)
         self.carriage = None if tissue.space is None else Carriage(model, tissue, self.programs, self._healthy_pace())
         edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
         self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
@@ -409,6 +411,7 @@ class LobuleSystem:
         EngineError
             If there was no room for new cells.
         """
+        before = state.n
         self._grow(state, now, h)
         c, f = state.cells, self.fates
         kernels.tick(c.clock, c.fired, c.site, c.comp, state.n, rates, f.zone_of, f.start, f.rate, self.comps.n, h)
@@ -430,6 +433,21 @@ class LobuleSystem:
         if n == kernels.FULL:
             raise EngineError(f"too many new cells in one step at {state.time_h:.6g} h; use a smaller tolerance")
         state.n, state.ident = n, ident
+        if self.motion is not None and n > before:
+            self.motion.place_daughters(state, before)
+            self.motion.place_arrivals(state, before)
+
+    def give_room(self, state: State, now: Evaluation) -> None:
+        """Let the tissue grow with its cells and cells push each other apart, if that was last done some time ago."""
+        if self.motion is None or state.time_h - state.moved_at_h < MOVE_EVERY_H:
+            return
+        index = self.model.slot_index
+        dead = sum(
+            float(now.slots[index[f"dead.{manner}@{z}"]])
+            for manner in ("necrotic", "apoptotic")
+            for z in range(1, self.zones + 1)
+        )
+        self.motion.settle(state, dead / state.lobules)
 
     def _grow(self, state: State, now: Evaluation, h: float) -> None:
         law = np.zeros((self.tissue.n_sites, 3))

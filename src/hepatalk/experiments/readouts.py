@@ -64,6 +64,7 @@ _GROW = (
     ("process.HEP.enlarge", 1.0),
     ("process.HEP.apoptosis", -1.0),
     ("process.HEP.necrosis", -1.0),
+    ("process.HEP.shear_injury", -1.0),
 )
 _CYCLE = {
     "HEP": (
@@ -199,7 +200,7 @@ def _damage(model: CompiledModel) -> list[Readout]:
 def _hepatocytes(model: CompiledModel) -> list[Readout]:
     g = model.groups
     mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
-    rates = {manner: _zoned(model, f"process.HEP.{manner}") for manner in ("apoptosis", "necrosis")}
+    rates = {manner: _zoned(model, f"process.HEP.{manner}") for manner in ("apoptosis", "necrosis", "shear_injury")}
     found = [
         Readout(
             "hepatocyte_count",
@@ -239,7 +240,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             Readout(
                 f"{manner}.HEP",
                 "1/h",
-                f"fraction of hepatocytes lost to {manner} per hour, mean over zones",
+                f"fraction of hepatocytes lost to {manner.replace('_', ' ')} per hour, mean over zones",
                 slots,
                 weights=weights,
                 scale=scale,

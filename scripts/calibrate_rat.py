@@ -37,13 +37,10 @@ FITTED = (
     "node_growth",
     "gain_load_cycle",
     "half_load_cycle",
-    "gain_brake",
-    "half_tgfb",
     "power_growth",
     "gain_mitogen",
     "gain_mitogen_cycle",
     "gain_vegf",
-    "half_oxygen",
     "gain_release",
     "hep_size_restoring",
 )

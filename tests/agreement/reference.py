@@ -33,7 +33,7 @@ FLOOR_LSEC = 1e-3
 FLOOR_SHARE = 1e-9
 FLOOR_LABELLED = 1e-12
 #: Hill power of the shortfall of function.
-FAILURE_POWER = 8.0
+FAILURE_POWER = 3.0
 
 State = Mapping[str, float]
 Floats = npt.NDArray[np.float64]
@@ -132,11 +132,13 @@ def state_name(cell: Any, c: Compartment, z: int) -> str:
 
 
 def is_a(c: Compartment, word: str | None) -> bool:
-    """Tell whether cells of a compartment are meant by a word: a state, a lineage, nuclei, 'cycling' or all (None)."""
+    """Tell whether a word means a compartment: a state, lineage, nuclei, 'cycling', 'roused' or all (None)."""
     if word is None:
         return True
     if word == "cycling":
         return c.state in ("g1", "s", "g2m")
+    if word == "roused":
+        return c.state not in ("quiescent", "resting")
     return word in (c.state, c.lineage, c.nuclei)
 
 
@@ -680,11 +682,11 @@ class Reference:
     # ----------------------------------------------------------------------------------------------------- signals
 
     def _body_signal(self, m: Moment, d: dict[str, float], signal: Any) -> None:
-        """Blood-borne: in with the inflow, out by what clears it. Influences on it are read in the middle zone."""
+        """Blood-borne: released as demand has it, out by what clears it. Influences are read in the middle zone."""
         name, k = f"signal.{signal.id}", m.now(f"clearance.{signal.id}", self._clearance(signal))
         removers = {"volume": "volume", "HEP": "capacity", "bile": "bile_clearance", "KC": "KC.total"}
         remover = removers.get(signal.cleared_by)
-        supply = m.physics["inflow"] * self._gates(m, 2, f"secretion.{signal.id}")
+        supply = m.now("body.demand") * self._gates(m, 2, f"secretion.{signal.id}")
         supply *= m.now(f"activity.{name}@blood", 1.0)
         if signal.cleared_by == "bile":
             made = self.number("bile_synthesis_share")
@@ -701,7 +703,8 @@ class Reference:
         supply = m.now(f"supply.{signal.id}", 0.0) + self._release(m, signal, z)
         d[here] = k * supply - k * m[here] * self._gates(m, z, f"clearance.{signal.id}")
         if signal.mixing:
-            mean = sum(m[f"{name}@{zone}"] for zone in ZONES) / 3
+            kept = {zone: m.physics[f"volume@{zone}"] / self.healthy_volume(zone) for zone in ZONES}
+            mean = sum(kept[zone] * m[f"{name}@{zone}"] for zone in ZONES) / sum(kept.values())
             d[here] += m.now(signal.mixing) * (mean - m[here])
         if signal.id in self.stored:
             store = f"store.{signal.id}@{z}"

@@ -63,6 +63,7 @@ class TwoLobes:
         conductance = {x: bed[x] * (opened[x] + (1 - opened[x]) * k * opened[other[x]]) for x in LOBES}
         function = self.capacity(state) / now("body.demand")
         answer = state["inflow_response"] + now("inflow_fast") * (1 - function)
+        self.demand = now("body.demand")
         self.inflow = now("body.inflow") * (1 + now("body.inflow_answers", 1.0) * answer)
         self.function = function
         whole = self.module.Moment(self.one, {**self.lobe_state(state, "A"), "inflow_response": 0.0}, {
@@ -101,7 +102,13 @@ class TwoLobes:
                 d[f"signal.{signal.id}"] = self._systemic(signal, state, lobes, volume)
             elif signal.mixing == "blood_mixing":
                 pace = lobes["A"].now(signal.mixing)
-                mean = {x: sum(state[f"signal.{signal.id}@{x}{z}"] for z in ZONES) / 3 for x in LOBES}
+                kept = {
+                    x: {z: lobes[x].physics[f"volume@{z}"] / self.one.healthy_volume(z) for z in ZONES} for x in LOBES
+                }
+                mean = {
+                    x: sum(kept[x][z] * state[f"signal.{signal.id}@{x}{z}"] for z in ZONES) / sum(kept[x].values())
+                    for x in LOBES
+                }
                 whole = sum(volume[x] * mean[x] for x in LOBES) / sum(volume.values())
                 for x in LOBES:
                     for z in ZONES:
@@ -112,7 +119,7 @@ class TwoLobes:
     def _systemic(
         self, signal: Any, state: Mapping[str, float], lobes: Mapping[str, Any], volume: Mapping[str, float]
     ) -> float:
-        """In with all blood, out by what both lobes have of what clears it; influences by the volume of the lobes."""
+        """Released as demand has it, out by what both lobes have to clear it; influences by their volume."""
         one, now = self.one, lobes["A"].now
 
         def gates(target: str) -> float:
@@ -124,7 +131,7 @@ class TwoLobes:
 
         removers = {"volume": "volume", "HEP": "capacity", "bile": "bile_clearance", "KC": "KC.total"}
         remover = removers.get(signal.cleared_by)
-        supply = self.inflow * gates(f"secretion.{signal.id}") * now(f"activity.signal.{signal.id}@blood", 1.0)
+        supply = self.demand * gates(f"secretion.{signal.id}") * now(f"activity.signal.{signal.id}@blood", 1.0)
         if signal.cleared_by == "bile":
             made = one.number("bile_synthesis_share")
             supply *= made + (1 - made) * state["bile_return"]
@@ -137,7 +144,7 @@ class TwoLobes:
         one, now = self.one, moment.now
         demand, shared = now("body.demand"), now("body.demand_shared")
         load = shared * demand / self.capacity(state) + (1 - shared) * demand
-        shortfall = self.module.hill(load, 1 / one.number("critical_function"), 8.0)
+        shortfall = self.module.hill(load, 1 / one.number("critical_function"), 3.0)
         back = now("body.bile_flow") * now("body.bile_return")
         return {
             "inflow_response": (now("inflow_slow") * (1 - self.function) - state["inflow_response"])

@@ -291,7 +291,7 @@ ERRORS = {
     "a shared demand": ("shared * asked /", "asked /"),
     "no room beside the tissue": ('m.now("body.space") / 3', 'm.now("body.space")'),
     "clearance ignores Kupffer cells": ('"KC": "KC.total"}', '"KC": "volume"}'),
-    "failure": ("FAILURE_POWER = 8.0", "FAILURE_POWER = 7.0"),
+    "failure": ("FAILURE_POWER = 3.0", "FAILURE_POWER = 3.5"),
     "number ratio": ("self.number(cell.number) / self.number(other.number)", "1.0"),
     "way back": ("self.zone_share(cell.id, z) / self.zone_share(cell.id, z + 1)", "1.0"),
     "mass of a new cell": ("j.fold * total * j.size", "j.fold * total"),

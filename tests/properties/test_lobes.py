@@ -206,10 +206,12 @@ def test_only_the_blood_carries_a_signal_to_the_other_lobe(divided: CompiledMode
 
     assert not reached("signal.TGFB1@B2")
     assert reached("signal.HGF@B2") == {f"signal.HGF@A{z}" for z in (1, 2, 3)}
-    # The mean of the blood is that of the tissue it runs through.
-    values, name = system.values(y), divided.slot_index
+    # The mean of the blood is that of the tissue it runs through, each zone by its volume over its healthy one.
+    name = divided.slot_index
+    healthy, values = system.values(divided.rest).copy(), system.values(y)
     volume = {x: float(values[name[f"volume@{x}"]]) for x in "AB"}
-    level = {x: np.mean([y[index[f"signal.HGF@{x}{z}"]] for z in (1, 2, 3)]) for x in "AB"}
+    kept = {x: [values[name[f"volume@{x}{z}"]] / healthy[name[f"volume@{x}{z}"]] for z in (1, 2, 3)] for x in "AB"}
+    level = {x: np.average([y[index[f"signal.HGF@{x}{z}"]] for z in (1, 2, 3)], weights=kept[x]) for x in "AB"}
     expected = sum(volume[x] * level[x] for x in "AB") / sum(volume.values())
     assert float(values[name["mean.HGF"]]) == pytest.approx(expected, rel=1e-9)
 

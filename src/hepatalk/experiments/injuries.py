@@ -30,7 +30,7 @@ label C, z, f                a share f of the unlabelled cells C (of zone z) bea
 deplete_matrix f             ``signal.ECM`` and what is bound to matrix x (1 - f)
 scale_demand k               ``body.demand`` x k at `at`, x 1 / k at `until`
 scale_inflow k               ``body.inflow`` x k at `at`, x 1 / k at `until`
-shunt f                      ``body.inflow`` x (1 - f), and with it whatever the portal blood carries
+shunt f                      ``body.inflow`` x (1 - f); what the blood carries comes back by the artery
 splanchnic_vasoconstriction  ``body.inflow`` x k
 hold_portal_flow k           ``body.inflow`` = k at `at`, = what it was before at `until`;
                              ``body.inflow_answers`` = 0 between: no response to lost function is added

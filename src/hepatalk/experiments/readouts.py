@@ -27,6 +27,7 @@ _GROW = (
     ("process.HEP.apoptosis", -1.0),
     ("process.HEP.necrosis", -1.0),
     ("process.HEP.anoxia", -1.0),
+    ("process.HEP.shear_injury", -1.0),
 )
 _CYCLE = {
     "HEP": (
@@ -168,7 +169,7 @@ def _damage(model: CompiledModel) -> list[Readout]:
 def _hepatocytes(model: CompiledModel) -> list[Readout]:
     g = model.groups
     mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
-    ways = {"apoptosis": ("apoptosis",), "necrosis": ("necrosis", "anoxia")}
+    ways = {"apoptosis": ("apoptosis",), "necrosis": ("necrosis", "anoxia"), "shear_injury": ("shear_injury",)}
     found = [
         Readout(
             "hepatocyte_count",
@@ -212,7 +213,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             Readout(
                 f"{manner}.HEP",
                 "1/h",
-                f"fraction of hepatocytes lost to {manner} per hour, mean over zones",
+                f"fraction of hepatocytes lost to {manner.replace('_', ' ')} per hour, mean over zones",
                 slots,
                 weights=weights * number,
                 scale=scale * (number if weights else 1),

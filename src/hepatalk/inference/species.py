@@ -119,6 +119,7 @@ TIED: Mapping[Species, tuple[tuple[str, str, str], ...]] = {
             "negligible beside turnover, as in the rat: the rat's by the factor of hep_commit_rate; "
             "at the rat's rate health would be unstable",
         ),
+        ("hep_shear_injury_rate", "hep_commit_rate", "as hep_necrosis_rate"),
     ),
 }
 

@@ -28,8 +28,8 @@ _QUANTITIES = (*_PHYSICS, "NK", "capacity", "demand", "function", "inflow", "loa
 
 
 def state_words(cell: CellType) -> set[str]:
-    """Return the words that select cells of a type in a term: states, lineages, nuclei, and 'cycling'."""
-    return {*(s.id for s in cell.states), *cell.lineages, *cell.nuclei, "cycling"}
+    """Return the words that select cells of a type in a term: states, lineages, nuclei, 'cycling' and 'roused'."""
+    return {*(s.id for s in cell.states), *cell.lineages, *cell.nuclei, "cycling", "roused"}
 
 
 def regulators(k: Knowledge) -> set[str]:

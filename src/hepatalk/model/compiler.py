@@ -423,7 +423,7 @@ class Compiler:
         cell : str
             Cell type.
         word : str or None
-            A state, lineage or nuclei class, or 'cycling'; None for all cells.
+            A state, lineage or nuclei class, 'cycling' or 'roused'; None for all cells.
         place : Place
 
         Returns

@@ -25,7 +25,7 @@ oxygen (zone)    what the endothelium and the blood bring against what is used (
 size (zone)      hepatocyte mass / hepatocytes
 density (zone)   cells of a type / volume of the zone
 tissue           cells of a type in the whole liver / volume, which every zone sees alike
-shortfall        steep Hill function of load around 1 / critical_function, 0 to 1 (per h)
+shortfall        Hill function of load around 1 / critical_function, 0 to 1 (per h)
 deficit          d deficit/dt = shortfall - deficit_recovery x deficit, in h; death is the moment at which it
                  reaches lethal_deficit
 ===============  =========================================================================================
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 __all__ = ["resting_zone_volume", "write", "write_failure"]
 
-#: Hill power of the shortfall: from 5% to 95% of it within a factor 2 of load.
-FAILURE_STEEPNESS = 8.0
+#: Hill power of the shortfall: functions of the liver fail one after the other, from 5 to 95% over a factor 7 of load.
+FAILURE_STEEPNESS = 3.0
 #: Amounts below these (of a healthy liver's) count as these, so that ratios stay finite.
 _LEAST = 1e-6
 _LEAST_OF_A_TYPE = 1e-3
@@ -197,7 +197,7 @@ def _oxygen(c: Compiler, place: Place) -> None:
 def write_failure(c: Compiler) -> None:
     """Accumulated shortfall of function, in h: what toxins a failing liver leaves in the body.
 
-    A steep Hill function of load rises from almost 0 while function suffices to 1 per h far below the critical
+    A Hill function of load rises from almost 0 while function suffices to 1 per h far below the critical
     function; the shortfall is cleared at a constant relative rate. The model only keeps the account: that an animal
     dies when it reaches ``lethal_deficit`` is an event for which the engine looks while it solves.
 

@@ -182,7 +182,10 @@ class Population:
         return self.position[Compartment(state, stage, c.lineage, c.nuclei, c.generation)]
 
     def select(self, word: str) -> list[int]:
-        """Return the compartments of a state, a lineage or nuclei class; 'cycling' is g1, s and g2m.
+        """Return the compartments of a state, a lineage or nuclei class.
+
+        'cycling' is g1, s and g2m; 'roused' is every state but the first, in which a healthy cell rests: an activated
+        stellate cell stays one while it divides.
 
         Raises
         ------
@@ -191,10 +194,13 @@ class Population:
         """
         if word == "cycling":
             chosen = [i for i, c in enumerate(self.compartments) if c.state in ("g1", "s", "g2m")]
+        elif word == "roused":
+            chosen = [i for i, c in enumerate(self.compartments) if c.state != self.cell.states[0].id]
         else:
             chosen = [i for i, c in enumerate(self.compartments) if word in (c.state, c.lineage, c.nuclei)]
         if not chosen:
-            allowed = sorted({w for c in self.compartments for w in (c.state, c.lineage, c.nuclei)} | {"cycling"})
+            words = {w for c in self.compartments for w in (c.state, c.lineage, c.nuclei)}
+            allowed = sorted(words | {"cycling", "roused"})
             raise ModelError(
                 f"cell type {self.cell.id}: no state {word!r}; allowed: {', '.join(allowed)}; correct the term"
             )

@@ -4,14 +4,17 @@ Levels are relative to the healthy mean over the zones. A local signal of level 
 
     ds/dt = k (sum of sources - gates s) + m (mean of the zones - s) + release - binding,
 
-k being ln 2 / half-life (per h) and m the mixing between zones (per h); the blood mixes across lobes, not tissue. Each
-source is share x activity x gates x density of the releasing cells (x their size, where a type has mass), or of the
-cells that die per h, and the shares of all sources add up to the resting supply of the zone, so that the signal stands
-still in health whoever makes it. A systemic signal has one level, with portal inflow for a source:
+k being ln 2 / half-life (per h) and m the mixing between zones (per h). The mean counts each zone by its volume over
+its healthy one, so that a zone that is gone has no say; the blood mixes across lobes, not tissue. Each source is
+share x activity x gates x density of the releasing cells (x their size, where a type has mass), or of the cells that
+die per h, and the shares of all sources add up to the resting supply of the zone, so that the signal stands still in
+health whoever makes it. A systemic signal has one level:
 
-    ds/dt = k (inflow x gates - gates x s x what removes it).
+    ds/dt = k (demand x gates - gates x s x what removes it).
 
-What leaves with the bile comes back by the gut: its supply is multiplied by what returns (`hepatalk.model.damage`).
+Its supply is what the body releases, which goes with the size of the body, as demand does, and not with portal inflow:
+portal blood that is led past the liver comes back by the artery, with what it carries. What leaves with the bile comes
+back by the gut: its supply is multiplied by what returns (`hepatalk.model.damage`).
 
 ``supply.SIGNAL`` is a parameter, 0 unless set: supply from outside, in healthy supplies.
 """
@@ -119,7 +122,7 @@ def _write_systemic(c: Compiler, signal: Signal) -> None:
     carried = f"supply.{signal.id}"
     supply = t.op(
         Law.PRODUCT,
-        [c.slot("inflow"), *factors, *([c.slot("bile_supply")] if signal.cleared_by == "bile" else [])],
+        [c.slot("demand"), *factors, *([c.slot("bile_supply")] if signal.cleared_by == "bile" else [])],
         [k, *([activity] if activity is not None else [])],
         name=carried,
         rows=[*signal.rows, *c.rows_of(carried)],
@@ -174,18 +177,39 @@ def _write_mixing(c: Compiler, signal: Signal, slot: Slot, place: Place) -> None
     """Exchange a place's level with the mean of the zones: of its lobe, or of all lobes where the blood mixes them."""
     t = c.tape
     pace = c.p(signal.mixing or "")
-    third = t.number(1.0 / 3.0)
     shared = signal.mixing == _BY_BLOOD
     means = []
     for lobe in c.lobes if shared else (place.lobe,):
-        levels = [c.slot(f"signal.{signal.id}@{Place(z, lobe)}") for z in ZONES]
-        means.append(t.op(Law.LINEAR, levels, [t.number(0.0), third, third, third]))
+        means.append(_mean_of_zones(c, f"signal.{signal.id}", lobe))
     mean = mean_of_lobes(c, means) if shared else means[0]
     mean = c.law(mean, f"mean.{signal.id}", f"mixing.{signal.id}", None if shared else place.lobe)
     gain, loss = t.op(Law.PRODUCT, [mean], [pace]), t.op(Law.PRODUCT, [slot], [pace])
     t.flux(slot, gain, 1.0)
     t.flux(slot, loss, -1.0)
     c.exchanges.append(Exchange(slot, gain, loss, pace, shared))
+
+
+def _mean_of_zones(c: Compiler, name: str, lobe: str) -> Slot:
+    """Return the mean of a level over the zones of a lobe, each zone by its volume over its healthy one."""
+    t = c.tape
+    zero, one = t.number(0.0), t.number(1.0)
+    weights = []
+    for z in ZONES:
+        place = Place(z, lobe)
+        kept = f"kept@{place}"
+        slot = t.find(kept)
+        if slot is None:
+            scale = t.number(1.0 / resting_zone_volume(c, place))
+            slot = t.op(Law.PRODUCT, [c.slot(f"volume@{place}")], [scale], name=kept)
+        weights.append(slot)
+    weighed = [
+        t.op(Law.PRODUCT, [weight, c.slot(f"{name}@{Place(z, lobe)}")], [])
+        for z, weight in zip(ZONES, weights, strict=True)
+    ]
+    whole = t.find(at("kept", lobe))
+    if whole is None:
+        whole = t.op(Law.LINEAR, weights, [zero, one, one, one], name=at("kept", lobe))
+    return t.op(Law.RATIO, [t.op(Law.LINEAR, weighed, [zero, one, one, one]), whole], [one, t.number(_LEAST_VOLUME)])
 
 
 def _sources(c: Compiler, signal: Signal, place: Place) -> list[Slot]:

@@ -617,7 +617,7 @@ class Reference:
         q["volume"] = sum(q[f"volume@{z}"] for z in ZONES)
         for cell in self.knowledge.cells:
             q[f"tissue.{cell.id}"] = sum(m[f"{cell.id}.count@{z}"] for z in cell.zones) / max(q["volume"], FLOOR)
-        q["flow"] = m.now("lobe.blood", q["inflow"]) / max(q["volume"], FLOOR)
+        q["flow"] = m.now("lobe.inflow", q["inflow"]) / max(q["volume"], FLOOR)
         for cell in self.knowledge.cells:
             for z in cell.zones:
                 per_volume = m[f"{cell.id}.count@{z}"] / max(q[f"volume@{z}"], FLOOR)

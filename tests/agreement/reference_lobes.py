@@ -79,6 +79,7 @@ class TwoLobes:
             found[x] = {
                 **common,
                 "lobe.blood": blood / self.size[x],
+                "lobe.inflow": self.inflow * blood / whole["blood"] / self.size[x],
                 "lobe.oxygen_supply": whole["oxygen_supply"],
                 "lobe.demand": now("body.demand") * blood / whole["blood"] / self.size[x],
             }

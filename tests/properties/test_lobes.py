@@ -175,16 +175,19 @@ def test_blood_and_load_divide_by_the_laws(divided: CompiledModel, a: float, b: 
     own, other = {"A": a, "B": b}, {"A": b, "B": a}
     bed = {x: amount("LSEC.count", x) for x in "AB"}
     way = {x: bed[x] * (own[x] + (1 - own[x]) * collaterals * other[x]) for x in "AB"}
-    inflow = slot("inflow")
+    inflow, artery = slot("inflow"), slot("artery")
     assert inflow == pytest.approx(slot("inflow@A") + slot("inflow@B"), rel=1e-12)
+    blood = {x: 0.25 * artery * bed[x] / sum(bed.values()) + 0.75 * inflow * way[x] / sum(way.values()) for x in "AB"}
+    assert slot("blood") == pytest.approx(0.25 * artery + 0.75 * inflow, rel=1e-12)
     for x in "AB":
-        share = 0.25 * bed[x] / sum(bed.values()) + 0.75 * way[x] / sum(way.values())
+        share = blood[x] / sum(blood.values())
+        assert slot(f"blood@{x}") == pytest.approx(blood[x], rel=1e-9)
         assert slot(f"inflow@{x}") == pytest.approx(inflow * share, rel=1e-9)
         assert slot(f"load@{x}") == pytest.approx(1.3 * share / amount("HEP.mass", x), rel=1e-9)
         assert slot(f"flow@{x}") == pytest.approx(inflow * share / slot(f"volume@{x}"), rel=1e-9)
         assert slot(f"tissue.BEC@{x}") == pytest.approx(float(y[index[f"BEC.count@{x}1"]]) / slot(f"volume@{x}"))
         for z in (1, 2, 3):
-            per_sinusoid = inflow * share / 3 / float(y[index[f"LSEC.count@{x}{z}"]])
+            per_sinusoid = blood[x] / 3 / float(y[index[f"LSEC.count@{x}{z}"]])
             assert slot(f"sinusoid_flow@{x}{z}") == pytest.approx(per_sinusoid, rel=1e-9)
     assert slot("volume") == pytest.approx(slot("volume@A") + slot("volume@B"), rel=1e-12)
     capacity = amount("HEP.mass", "A") + amount("HEP.mass", "B")

@@ -14,6 +14,7 @@ open (lobe)      p + (1 - p) k p', p and p' being the patency of the portal bran
 portal (lobe)    bed x open / sum of bed x open: share of the portal blood
 blood (lobe)     a artery bed / sum of bed + (1 - a) inflow portal, a = arterial_share: blood in the sinusoids of the
                  lobe. All blood is the same however it divides
+inflow (lobe)    inflow x blood of the lobe / blood: what flow per volume is read from, as in the undivided liver
 load (lobe)      that of `hepatalk.model.supply`, of demand x (blood of the lobe / blood) and the capacity of the lobe:
                  the metabolic load of the body comes with the blood
 ===============  =========================================================================================
@@ -128,6 +129,7 @@ def write_division(c: Compiler) -> None:
         weights = [zero, t.number(arterial), t.number(1.0 - arterial)]
         blood = t.op(Law.LINEAR, ways, weights, name=at("blood", lobe))
         share = t.op(Law.RATIO, [blood, c.slot("blood")], [one, tiny])
+        t.op(Law.PRODUCT, [c.slot("inflow"), share], [], name=at("inflow", lobe))
         asked = t.op(Law.PRODUCT, [c.slot("demand"), share], [], name=at("demand", lobe))
         write_load(c, asked, c.slot(at("capacity", lobe)), at("load", lobe))
 

@@ -113,7 +113,7 @@ def write(c: Compiler) -> None:
     volume = lobes.total(c, "volume", "volume")
     t.op(Law.LINEAR, [volume, c.slot("space")], [zero, one, t.number(-1.0)], name="tissue_volume")
     for lobe in c.lobes:
-        inflow_and_volume = [c.slot(at("blood", lobe) if lobe else "inflow"), c.slot(at("volume", lobe))]
+        inflow_and_volume = [c.slot(at("inflow", lobe)), c.slot(at("volume", lobe))]
         c.law(t.op(Law.RATIO, inflow_and_volume, [one, tiny]), "flow", "physics.flow", lobe)
     for cell in c.knowledge.cells:
         for place in c.places_of(cell.id):

@@ -31,6 +31,7 @@ __all__ = [
     "count_cells",
     "evaluate_sites",
     "first_clock",
+    "foresee",
     "grow",
     "production_and_loss",
     "resolve",
@@ -553,6 +554,60 @@ def resolve(
             cells.clock[i] = fresh - left * _hazard(rates, f, cells.site[i], cells.comp[i])
         i += 1
     return n, ident
+
+
+@njit(cache=True)
+def foresee(
+    count: Floats, volume: Floats, rates: Floats, chances: Floats, f: FateArrays, growth: Floats, h: float
+) -> tuple[Floats, Floats]:
+    """Return the cells to be expected after ``h`` hours, to first order, if nothing arrives.
+
+    Parameters
+    ----------
+    count, volume : (n_sites, n_comps) float array
+        Cells and their volume.
+    rates, chances : (n_sites, n_rates), (n_sites, n_chances) float array
+        Per h, and probabilities.
+    f : FateArrays
+    growth : (n_sites,) float array
+        Of cells with mass, per h.
+    h : float
+
+    Returns
+    -------
+    count, volume : (n_sites, n_comps) float array
+    """
+    later, larger = count.copy(), volume.copy()
+    n_comps = f.has_mass.size
+    for s in range(count.shape[0]):
+        for c in range(n_comps):
+            n, v = count[s, c], volume[s, c]
+            if n == 0.0:
+                continue
+            larger[s, c] += (growth[s] if f.has_mass[c] else 0.0) * v * h
+            k = f.zone_of[s] * n_comps + c
+            for j in range(f.start[k], f.start[k + 1]):
+                share = rates[s, f.rate[j]] * h
+                later[s, c] -= share * n
+                larger[s, c] -= share * v
+                kind, to = f.kind[j], f.target[j]
+                if kind == DEATH:
+                    continue
+                made = v if f.has_mass[to] else n
+                if kind == DIVISION:
+                    other = chances[s, f.chance[j]] if f.chance[j] != NOTHING else 0.0
+                    later[s, to] += 2.0 * (1.0 - other) * share * n
+                    larger[s, to] += (1.0 - other) * share * (made if f.has_mass[to] else 2.0 * n)
+                    if other > 0.0:
+                        later[s, f.other[j]] += other * share * n
+                        larger[s, f.other[j]] += other * share * made
+                    continue
+                at = f.gate[s, f.zone[j]] if f.zone[j] != f.zone_of[s] else s
+                if kind == CONVERSION:
+                    made = f.size[j] * n if f.has_mass[to] else n
+                later[at, to] += share * n
+                larger[at, to] += share * made
+    return np.maximum(later, 0.0), np.maximum(larger, 0.0)
 
 
 @njit(cache=True)

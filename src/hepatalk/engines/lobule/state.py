@@ -55,6 +55,8 @@ class State:
         When the network was last solved.
     steps : int
         Steps taken.
+    touched : int
+        How often cells were chosen from outside (killed, labelled): tells the draws of one choice from the next.
     died_at_h : float or None
     """
 
@@ -73,6 +75,7 @@ class State:
     flow_at_sites: Floats
     flow_seen_at_h: float = -np.inf
     steps: int = 0
+    touched: int = 0
     died_at_h: float | None = None
 
     def bury(self) -> None:
@@ -113,9 +116,10 @@ def _fill(cells: CellArrays, source: CellArrays, n: int) -> None:
 
 def room_for(cells: CellArrays, n: int) -> CellArrays:
     """Return the arrays, larger if hardly any room is left behind the first ``n`` cells."""
-    if n + _SPARE_CELLS // 2 < len(cells.comp):
+    spare = max(int(n * _SPARE), _SPARE_CELLS)
+    if n + spare // 2 < len(cells.comp):
         return cells
-    larger = empty_cells(n + max(int(n * _SPARE), _SPARE_CELLS))
+    larger = empty_cells(n + spare)
     _fill(larger, cells, n)
     return larger
 

@@ -14,7 +14,7 @@ from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.kernels import CellArrays, FateArrays
 from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
 from hepatalk.engines.lobule.state import State
-from hepatalk.engines.lobule.tables import compartments_of, fates_of
+from hepatalk.engines.lobule.tables import Source, compartments_of, fates_of
 from hepatalk.engines.lobule.tissue import Tissue
 from hepatalk.engines.tape import evaluate
 from hepatalk.errors import EngineError
@@ -48,6 +48,8 @@ class Evaluation:
         Per h, and probabilities.
     production, loss : list of (n_sites_of_zone, n_moving) float array
     body_production, body_loss : (1, n_body) float array
+    census : tuple of arrays
+        As from `LobuleSystem.census`: the cells for which this holds.
     """
 
     slots: Floats
@@ -58,6 +60,7 @@ class Evaluation:
     loss: list[Floats]
     body_production: Floats
     body_loss: Floats
+    census: tuple[Floats, Floats, Floats]
 
 
 class LobuleSystem:
@@ -206,13 +209,14 @@ class LobuleSystem:
         )
 
     def make_fresh(self, state: State) -> None:
-        """Make all labels fresh: every cell undivided, of its own origin."""
+        """Make all labels fresh: every cell undivided, of its own origin. A label that a user set stays."""
         c, cells, n = self.comps, state.cells, state.n
         cells.comp[:n] = c.fresh[cells.comp[:n]]
         bits = np.zeros(len(c.types), dtype=np.int64)
         for b in range(len(c.bits)):
             bits |= c.marked_at_start[b].astype(np.int64) << b
-        cells.marks[:n] = bits[c.type_of[cells.comp[:n]]]
+        origins = np.bitwise_or.reduce(1 << self.origin_bits) if len(self.origin_bits) else 0
+        cells.marks[:n] = (cells.marks[:n] & ~origins) | bits[c.type_of[cells.comp[:n]]]
         cells.clone[:n] = cells.ident[:n]
 
     def census(self, state: State) -> tuple[Floats, Floats, Floats]:
@@ -259,6 +263,7 @@ class LobuleSystem:
         level: Sequence[Floats] | None = None,
         body: Floats | None = None,
         time_h: float | None = None,
+        census: tuple[Floats, Floats, Floats] | None = None,
     ) -> Evaluation:
         """Evaluate the tape for the whole liver and at every site.
 
@@ -269,6 +274,8 @@ class LobuleSystem:
             In place of those of the state.
         time_h : float, optional
             For messages.
+        census : tuple of arrays, optional
+            In place of the cells of the state.
 
         Raises
         ------
@@ -278,7 +285,7 @@ class LobuleSystem:
         m = self.model
         level = state.level if level is None else level
         body = state.body if body is None else body
-        census = self.census(state)
+        census = self.census(state) if census is None else census
         slots = np.empty(m.n_states + m.n_ops)
         slots[: m.n_states] = self._sums(state, census, level, body)
         evaluate(slots, state.params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
@@ -297,9 +304,10 @@ class LobuleSystem:
         kernels.production_and_loss(
             made, lost, slots[None, :], body[None, :], state.params, f.start, f.place, f.coefficient, f.tau
         )
-        self._check(production, loss, made, state.time_h if time_h is None else time_h)
         rates, chances = self._gathered(rows, state.params)
-        return Evaluation(slots, rows, rates, chances, production, loss, made, lost)
+        self._check(production, loss, made, state.time_h if time_h is None else time_h)
+        self._check_rates(rates, state.time_h if time_h is None else time_h)
+        return Evaluation(slots, rows, rates, chances, production, loss, made, lost, census)
 
     def _rows(
         self, state: State, z: int, census: tuple[Floats, Floats, Floats], level: Floats, slots: Floats
@@ -367,6 +375,20 @@ class LobuleSystem:
             name = self.model.state_names[self.body.states[int(np.argwhere(~np.isfinite(body[0]))[0, 0])]]
             raise EngineError(f"{name!r} of the body is not finite at {time_h:.6g} h; check the parameters set")
 
+    def _check_rates(self, rates: Floats, time_h: float) -> None:
+        """Raise if a rate is not finite: a clock that loses such a number would stand for ever, and say nothing."""
+        if np.isfinite(rates).all():
+            return
+        t, n = self.table, self.comps.n
+        site, column = np.argwhere(~np.isfinite(rates))[0]
+        zone = int(self.tissue.zone[site])
+        own = np.arange(t.start[zone * n], t.start[(zone + 1) * n])
+        process = next(t.process[j] for j in own if t.rate[j] == column)
+        raise EngineError(
+            f"the rate of {process!r} is not finite at site {site} (zone {zone + 1}) at {time_h:.6g} h; "
+            "check the parameters set"
+        )
+
     # --------------------------------------------------------------------------------------------------- steps
 
     def advance(self, state: State, now: Evaluation, then: Evaluation, h: float) -> tuple[list[Floats], Floats, float]:
@@ -401,15 +423,31 @@ class LobuleSystem:
             worst = max(worst, float((np.abs(b - a) / (_SCALE + np.abs(b))).max()))
         return worst / self.tolerance
 
-    def move_cells(self, state: State, now: Evaluation, rates: Floats, h: float) -> None:
-        """Let cells grow, meet their fates and arrive, for ``h`` hours.
+    def foreseen(self, state: State, now: Evaluation, h: float) -> tuple[Floats, Floats, Floats]:
+        """Return the census that is to be expected after ``h`` hours; labels, on which no rate depends, are as now."""
+        count, volume, marked = now.census
+        law, size = self._growth(state, now)
+        growth = law[:, 0] * size ** law[:, 2] - law[:, 1]
+        count, volume = kernels.foresee(count, volume, now.rates, now.chances, self.fates, growth, h)
+        for z, sites in enumerate(self.sites):
+            sources, pace, chance = self._coming(state, now, z)
+            for k, s in enumerate(sources):
+                for comp, share in ((s.target, 1.0 - chance[:, k]), (s.other, chance[:, k])):
+                    if comp != NOTHING:
+                        count[sites, comp] += share * pace[:, k] * h
+                        volume[sites, comp] += share * pace[:, k] * h
+        return count, volume, marked
+
+    def move_cells(self, state: State, now: Evaluation, then: Evaluation, h: float) -> None:
+        """Let cells grow, meet their fates and arrive, for ``h`` hours, with the mean of two evaluations.
 
         Raises
         ------
         EngineError
             If there was no room for new cells.
         """
-        self._grow(state, now, h)
+        rates, chances = 0.5 * (now.rates + then.rates), 0.5 * (now.chances + then.chances)
+        self._grow(state, now, then, h)
         c, f = state.cells, self.fates
         kernels.tick(c.clock, c.fired, c.site, c.comp, state.n, rates, f.zone_of, f.start, f.rate, self.comps.n, h)
         n, ident = kernels.resolve(
@@ -418,7 +456,7 @@ class LobuleSystem:
             state.ident,
             self.seed,
             rates,
-            now.chances,
+            chances,
             self.fates,
             self._descent(state, now),
             state.tally,
@@ -426,12 +464,13 @@ class LobuleSystem:
         for z in range(self.zones):
             if n == kernels.FULL:
                 break
-            n, ident = self._arrive(state, now, z, n, ident, h)
+            n, ident = self._arrive(state, now, then, z, n, ident, h)
         if n == kernels.FULL:
             raise EngineError(f"too many new cells in one step at {state.time_h:.6g} h; use a smaller tolerance")
         state.n, state.ident = n, ident
 
-    def _grow(self, state: State, now: Evaluation, h: float) -> None:
+    def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
+        """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""
         law = np.zeros((self.tissue.n_sites, 3))
         size = np.ones(self.tissue.n_sites)
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
@@ -443,7 +482,12 @@ class LobuleSystem:
             law[sites, 2] = state.params[g.opposing]
             t = self.comps.types.index(g.cell)
             mass, count = (now.rows[z][:, p.column[int(x[z, t])]] for x in (self.comps.mass, self.comps.count))
-            size[sites] = np.divide(mass, count, out=np.ones_like(mass), where=count > 0.0)
+            size[sites] = np.divide(mass, count, out=np.ones_like(mass), where=(count > 0.0) & (mass > 0.0))
+        return law, size
+
+    def _grow(self, state: State, now: Evaluation, then: Evaluation, h: float) -> None:
+        (law, size), (later, larger) = self._growth(state, now), self._growth(state, then)
+        law, size = 0.5 * (law + later), 0.5 * (size + larger)
         cells, own = state.cells, self.tissue.near is not None
         kernels.grow(cells.volume, cells.site, cells.comp, state.n, self.comps.has_mass, law, size, own, h)
 
@@ -459,11 +503,10 @@ class LobuleSystem:
                     out[b, z, c.type_of == t] = share
         return out
 
-    def _arrive(self, state: State, now: Evaluation, z: int, n: int, ident: int, h: float) -> tuple[int, int]:
+    def _coming(self, state: State, now: Evaluation, z: int) -> tuple[list[Source], Floats, Floats]:
+        """Return what comes from the blood to the sites of a zone: cells per h, and chances of the other compartment."""
         c, sites = self.comps, self.sites[z]
         sources = [s for s in self.table.sources if s.zone == z]
-        if not sources:
-            return n, ident
         pace = np.empty((len(sites), len(sources)))
         chance = np.zeros(pace.shape)
         for k, s in enumerate(sources):
@@ -472,6 +515,15 @@ class LobuleSystem:
             pace[:, k] = now.rows[z][:, s.rate] * number / state.lobules
             if s.chance != NOTHING:
                 chance[:, k] = now.rows[z][:, s.chance]
+        return sources, pace, chance
+
+    def _arrive(
+        self, state: State, now: Evaluation, then: Evaluation, z: int, n: int, ident: int, h: float
+    ) -> tuple[int, int]:
+        sources, pace, chance = self._coming(state, now, z)
+        if not sources:
+            return n, ident
+        _, later, likelier = self._coming(state, then, z)
         return kernels.arrive(
             state.cells,
             n,
@@ -479,9 +531,9 @@ class LobuleSystem:
             self.seed,
             state.waiting[z],
             state.drawn[z],
-            pace,
-            chance,
-            sites,
+            0.5 * (pace + later),
+            0.5 * (chance + likelier),
+            self.sites[z],
             np.array([s.target for s in sources], dtype=np.int64),
             np.array([s.other for s in sources], dtype=np.int64),
             self.tissue.position,

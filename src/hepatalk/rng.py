@@ -70,6 +70,7 @@ class Purpose(IntEnum):
     PLACEMENT = 14
     INITIAL_STATE = 15
     VIRTUAL_ANIMAL = 16
+    LABEL = 17
 
 
 def check_seed(seed: int) -> int:

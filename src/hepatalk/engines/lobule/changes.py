@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["apply_change"]
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -90,6 +91,7 @@ def _scale(system: LobuleSystem, state: State, change: Change) -> None:
                 "0 to 1; use --engine population"
             )
         _remove(system, state, wanted[states], change)
+        state.bury()
         found = True
     if not found:
         near = ", ".join(nearest(change.target, [n for n in m.groups if n.count(".") <= 1]))
@@ -98,16 +100,19 @@ def _scale(system: LobuleSystem, state: State, change: Change) -> None:
 
 def _remove(system: LobuleSystem, state: State, chosen: Bools, change: Change) -> Ints:
     """Remove each of the chosen cells with the probability 1 - value; return which were removed."""
-    lost = [i for i in np.flatnonzero(chosen) if _draw(system, state, int(i), Purpose.RESECTION) >= change.value]
-    gone = np.array(lost, dtype=np.int64)
+    gone = np.flatnonzero(chosen)
+    gone = gone[_draws(system, state, gone, Purpose.RESECTION) >= change.value]
     state.cells.dead[gone] = 1
     return gone
 
 
-def _draw(system: LobuleSystem, state: State, i: int, purpose: Purpose) -> float:
-    """Return a cell's number for something that is done to it now, and count it among its events."""
-    state.cells.events[i] += 1
-    return uniform(system.seed, int(state.cells.ident[i]), int(state.cells.events[i]), int(purpose))
+def _draws(system: LobuleSystem, state: State, which: Ints, purpose: Purpose) -> Floats:
+    """Return the numbers of some cells for what is done to them now.
+
+    They are no events of the cells, so that whoever is not chosen goes on as if nobody had asked.
+    """
+    state.touched += 1
+    return np.array([uniform(system.seed, int(i), state.touched, int(purpose)) for i in state.cells.ident[which]])
 
 
 def _kill(system: LobuleSystem, state: State, change: Change) -> None:
@@ -148,9 +153,8 @@ def _mark(system: LobuleSystem, state: State, change: Change) -> None:
     chosen = c.type_of[state.cells.comp[: state.n]] == c.types.index(cell)
     if zone:
         chosen &= system.tissue.zone[state.cells.site[: state.n]] + 1 == int(zone)
-    for i in np.flatnonzero(chosen & (state.cells.marks[: state.n] & mask == 0)):
-        if _draw(system, state, int(i), Purpose.FATE) < change.value:
-            state.cells.marks[i] |= mask
+    bare = np.flatnonzero(chosen & (state.cells.marks[: state.n] & mask == 0))
+    state.cells.marks[bare[_draws(system, state, bare, Purpose.LABEL) < change.value]] |= mask
 
 
 def _renew(system: LobuleSystem, state: State, size: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.kernels import CellArrays
+from hepatalk.engines.lobule.arrays import CellArrays
 from hepatalk.engines.lobule.state import State, empty_cells
 from hepatalk.errors import EngineError
 from hepatalk.model.schedule import Change

@@ -261,8 +261,9 @@ class _Marching:
 def step(system: LobuleSystem, state: State, stop: float) -> None:
     """Take one step, not beyond the time ``stop``: levels first, cells after them.
 
-    Levels are advanced with the cells of the beginning, cells with the rates of the middle. One after another the two
-    are a symmetric splitting seen half a step late: what cells do to levels lags by half a step at most.
+    Levels are advanced with the mean of what they and the cells do at the beginning and what is expected of both at the
+    end; cells with the mean of both rates. So neither lags behind the other: the mean over many cells is of second
+    order.
 
     Raises
     ------
@@ -277,7 +278,8 @@ def step(system: LobuleSystem, state: State, stop: float) -> None:
         if stop - state.time_h - h < 0.01 * h:
             h = stop - state.time_h
         level, body, _ = system.advance(state, now, now, h)
-        then = system.evaluation(state, level=level, body=body, time_h=state.time_h + h)
+        census = system.foreseen(state, now, h)
+        then = system.evaluation(state, level=level, body=body, time_h=state.time_h + h, census=census)
         new_level, new_body, carried = system.advance(state, now, then, h)
         error = max(system.error(level, body, new_level, new_body), carried)
         state.step_h = h * min(_MOST, max(_LEAST, _SAFETY / np.sqrt(max(error, 1e-12))))
@@ -288,8 +290,7 @@ def step(system: LobuleSystem, state: State, stop: float) -> None:
                 f"no step is short enough at {state.time_h:.6g} h (error {error:.3g} of the tolerance at {h:.3g} h); "
                 "check the parameters set"
             )
-    rates = 0.5 * (now.rates + then.rates)
-    system.move_cells(state, now, rates, h)
+    system.move_cells(state, now, then, h)
     state.level, state.body = new_level, new_body
     state.time_h += h
     state.steps += 1

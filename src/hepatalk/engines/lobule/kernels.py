@@ -1,6 +1,6 @@
-"""Compiled parts of the lobule engine: the tape at every site, the step of what is continuous, and the clocks of cells.
+"""Compiled events of cells: their clocks, what happens when they run out, and who comes with the blood.
 
-Kernels know arrays only. Every thread writes its own rows or its own cells, so that the bits of a result do not depend
+Kernels know arrays only. Every thread writes its own cells, so that the bits of a result do not depend
 on how many threads there are; what makes or removes cells runs on one thread, in the order of the cells.
 
 The clocks follow the modified next reaction method (Anderson 2007, J Chem Phys 127:214107, doi 10.1063/1.2799998): each
@@ -11,28 +11,22 @@ to it when nothing is left. That is exact for rates that change in time, and dra
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from hepatalk.engines.tape import evaluate
+from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
+from hepatalk.engines.lobule.site_kernels import PIECES, WORTH_THREADS
 from hepatalk.model.fates import FateKind
 from hepatalk.rng import Purpose, uniform, uniform_pair
 
 __all__ = [
     "FULL",
-    "CellArrays",
-    "FateArrays",
-    "advance_local",
     "arrive",
     "bury",
-    "count_cells",
-    "evaluate_sites",
     "first_clock",
     "grow",
-    "production_and_loss",
     "resolve",
     "tick",
 ]
@@ -46,229 +40,8 @@ CONVERSION, MIGRATION = int(FateKind.CONVERSION), int(FateKind.MIGRATION)
 CLOCK, CHOICE, SPLIT = int(Purpose.CYCLE_PROGRESS), int(Purpose.FATE), int(Purpose.CYTOKINESIS)
 COMES = int(Purpose.RECRUITMENT)
 NOTHING = -1
-#: Into how many pieces work for threads is divided: fixed, whatever the number of threads.
-PIECES = 16
-#: Work (numbers to compute) from which on threads pay: starting them takes tens of microseconds on an idle machine,
-#: and much more on a busy one.
-WORTH_THREADS = 100_000
 #: What `resolve` and `arrive` return when there is no room for another cell.
 FULL = -1
-#: A quantity below this has no relative loss of its own.
-_LEAST = 1e-300
-
-
-class CellArrays(NamedTuple):
-    """All cells, one array per quantity; every array is (capacity,) and only the first cells of it are there.
-
-    Attributes
-    ----------
-    comp, site : int array
-        Compartment and site.
-    ident, parent, clone : int array
-        Identity, never used again; identity of the mother (-1 for none) and of the first cell of the clone.
-    events : int array
-        How many things have happened to the cell.
-    marks : int array
-        Inherited labels, one bit each.
-    clock : float array
-        What is left of the unit exponential number of the next event.
-    volume : float array
-        Relative to the mean healthy cell of a type with mass; 1 in other types.
-    position : (capacity, 3) float array
-        In um.
-    fired, dead : uint8 array
-        What the next pass has to see to.
-    """
-
-    comp: Ints
-    site: Ints
-    ident: Ints
-    parent: Ints
-    clone: Ints
-    events: Ints
-    marks: Ints
-    clock: Floats
-    volume: Floats
-    position: Floats
-    fired: Bytes
-    dead: Bytes
-
-
-class FateArrays(NamedTuple):
-    """What can happen to cells, as in `hepatalk.engines.lobule.tables.FateTable`, with what an event needs.
-
-    Attributes
-    ----------
-    zone_of : (n_sites,) int array
-        From 0.
-    gate : (n_sites, n_zones) int array
-        The site of another zone that a cell at a site reaches first.
-    start : (n_zones * n_comps + 1,) int array
-    rate, kind, target, other, chance, zone : (n_fates,) int array
-    size : (n_fates,) float array
-    has_mass : (n_comps,) uint8 array
-    """
-
-    zone_of: Ints
-    gate: Ints
-    start: Ints
-    rate: Ints
-    kind: Ints
-    target: Ints
-    other: Ints
-    chance: Ints
-    zone: Ints
-    size: Floats
-    has_mass: Bytes
-
-
-@njit(cache=True, nogil=True)
-def _evaluate_sites_part(
-    first: int,
-    last: int,
-    rows: Floats,
-    params: Floats,
-    law: Ints,
-    start: Ints,
-    inputs: Ints,
-    arg_start: Ints,
-    args: Ints,
-) -> None:
-    """Do the work of `evaluate_sites` from one item to another."""
-    for i in range(first, last):
-        evaluate(rows[i], params, law, start, inputs, arg_start, args)
-
-
-@njit(cache=True, parallel=True)
-def _evaluate_sites_threads(
-    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
-) -> None:
-    """Do the work of `evaluate_sites` in pieces, each on one thread."""
-    for piece in prange(PIECES):
-        first, last = piece * rows.shape[0] // PIECES, (piece + 1) * rows.shape[0] // PIECES
-        _evaluate_sites_part(first, last, rows, params, law, start, inputs, arg_start, args)
-
-
-def evaluate_sites(
-    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
-) -> None:
-    """Fill the operations behind the given values of every row, (n_sites, width), in place."""
-    if rows.size < WORTH_THREADS:
-        _evaluate_sites_part(0, rows.shape[0], rows, params, law, start, inputs, arg_start, args)
-    else:
-        _evaluate_sites_threads(rows, params, law, start, inputs, arg_start, args)
-
-
-@njit(cache=True, nogil=True)
-def _production_and_loss_part(  # noqa: PLR0913, PLR0917 - the arguments of `production_and_loss`
-    first: int,
-    last: int,
-    production: Floats,
-    loss: Floats,
-    rows: Floats,
-    level: Floats,
-    params: Floats,
-    start: Ints,
-    place: Ints,
-    coefficient: Floats,
-    tau: Ints,
-) -> None:
-    """Do the work of `production_and_loss` from one item to another."""
-    for i in range(first, last):
-        for k in range(level.shape[1]):
-            gain, lost, y = 0.0, 0.0, level[i, k]
-            for j in range(start[k], start[k + 1]):
-                value = coefficient[j] * rows[i, place[j]]
-                if tau[j] != NOTHING:
-                    pace = coefficient[j] / params[tau[j]]
-                    gain += value + pace * y
-                    lost += pace
-                elif coefficient[j] < 0.0 and abs(y) > _LEAST:
-                    lost -= value / y
-                else:
-                    gain += value
-            production[i, k] = gain
-            loss[i, k] = lost
-
-
-@njit(cache=True, parallel=True)
-def _production_and_loss_threads(
-    production: Floats,
-    loss: Floats,
-    rows: Floats,
-    level: Floats,
-    params: Floats,
-    start: Ints,
-    place: Ints,
-    coefficient: Floats,
-    tau: Ints,
-) -> None:
-    """Do the work of `production_and_loss` in pieces, each on one thread."""
-    for piece in prange(PIECES):
-        first, last = piece * rows.shape[0] // PIECES, (piece + 1) * rows.shape[0] // PIECES
-        _production_and_loss_part(first, last, production, loss, rows, level, params, start, place, coefficient, tau)
-
-
-def production_and_loss(
-    production: Floats,
-    loss: Floats,
-    rows: Floats,
-    level: Floats,
-    params: Floats,
-    start: Ints,
-    place: Ints,
-    coefficient: Floats,
-    tau: Ints,
-) -> None:
-    """Divide what moves each quantity at each site into production P and relative loss L: dy/dt = P - L y.
-
-    Parameters
-    ----------
-    production, loss : (n_sites, n) float array
-        Filled here; per h.
-    rows : (n_sites, width) float array
-        Evaluated.
-    level : (n_sites, n) float array
-        The quantities.
-    params : (n_params,) float array
-    start, place, coefficient, tau : arrays
-        As in `hepatalk.engines.lobule.local.Fluxes`.
-    """
-    if level.size < WORTH_THREADS:
-        _production_and_loss_part(
-            0, rows.shape[0], production, loss, rows, level, params, start, place, coefficient, tau
-        )
-    else:
-        _production_and_loss_threads(production, loss, rows, level, params, start, place, coefficient, tau)
-
-
-@njit(cache=True, nogil=True)
-def _advance_local_part(
-    first: int, last: int, out: Floats, level: Floats, production: Floats, loss: Floats, h: float
-) -> None:
-    """Do the work of `advance_local` from one item to another."""
-    for i in range(first, last):
-        for k in range(level.shape[1]):
-            x = loss[i, k] * h
-            # (1 - e^-x)/x without the loss of digits near 0
-            share = -math.expm1(-x) / x if abs(x) > 1e-8 else 1.0 - 0.5 * x
-            out[i, k] = level[i, k] * math.exp(-x) + production[i, k] * h * share
-
-
-@njit(cache=True, parallel=True)
-def _advance_local_threads(out: Floats, level: Floats, production: Floats, loss: Floats, h: float) -> None:
-    """Do the work of `advance_local` in pieces, each on one thread."""
-    for piece in prange(PIECES):
-        first, last = piece * level.shape[0] // PIECES, (piece + 1) * level.shape[0] // PIECES
-        _advance_local_part(first, last, out, level, production, loss, h)
-
-
-def advance_local(out: Floats, level: Floats, production: Floats, loss: Floats, h: float) -> None:
-    """Fill ``out`` with the exact solution of dy/dt = P - L y after ``h`` hours, P and L held."""
-    if level.size < WORTH_THREADS:
-        _advance_local_part(0, level.shape[0], out, level, production, loss, h)
-    else:
-        _advance_local_threads(out, level, production, loss, h)
 
 
 @njit(cache=True)
@@ -634,28 +407,3 @@ def bury(cells: CellArrays, n: int) -> int:
             cells.fired[kept], cells.dead[kept] = 0, 0
         kept += 1
     return kept
-
-
-@njit(cache=True)
-def count_cells(cells: CellArrays, n: int, n_sites: int, n_comps: int, n_bits: int) -> tuple[Floats, Floats, Floats]:
-    """Return the cells of every compartment at every site, their volume, and how many bear each label.
-
-    Returns
-    -------
-    count, volume : (n_sites, n_comps) float array
-    marked : (n_bits, n_sites, n_comps) float array
-    """
-    count = np.zeros((n_sites, n_comps))
-    volume = np.zeros((n_sites, n_comps))
-    marked = np.zeros((n_bits, n_sites, n_comps))
-    for i in range(n):
-        s, c = cells.site[i], cells.comp[i]
-        count[s, c] += 1.0
-        volume[s, c] += cells.volume[i]
-        bits, bit = cells.marks[i], 0
-        while bits:
-            if bits & 1:
-                marked[bit, s, c] += 1.0
-            bits >>= 1
-            bit += 1
-    return count, volume, marked

@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.kernels import CellArrays, bury, first_clock
+from hepatalk.engines.lobule.arrays import CellArrays
+from hepatalk.engines.lobule.kernels import bury, first_clock
 from hepatalk.engines.lobule.tables import Compartments
 from hepatalk.engines.lobule.tissue import Tissue
 from hepatalk.model.fates import NOTHING
@@ -59,6 +60,8 @@ class State:
         When cells were last given room.
     steps : int
         Steps taken.
+    touched : int
+        How often cells were chosen from outside (killed, labelled): tells the draws of one choice from the next.
     died_at_h : float or None
     """
 
@@ -79,6 +82,7 @@ class State:
     scale: float = 1.0
     moved_at_h: float = -np.inf
     steps: int = 0
+    touched: int = 0
     died_at_h: float | None = None
 
     def bury(self) -> None:
@@ -119,9 +123,10 @@ def _fill(cells: CellArrays, source: CellArrays, n: int) -> None:
 
 def room_for(cells: CellArrays, n: int) -> CellArrays:
     """Return the arrays, larger if hardly any room is left behind the first ``n`` cells."""
-    if n + _SPARE_CELLS // 2 < len(cells.comp):
+    spare = max(int(n * _SPARE), _SPARE_CELLS)
+    if n + spare // 2 < len(cells.comp):
         return cells
-    larger = empty_cells(n + max(int(n * _SPARE), _SPARE_CELLS))
+    larger = empty_cells(n + spare)
     _fill(larger, cells, n)
     return larger
 

@@ -1,373 +1,33 @@
-"""A model laid out over a tissue: from cells and levels to rates, and back to the states of the whole liver."""
+"""What happens over a tissue in a step: levels move, cells grow, meet their fates and arrive, blood finds its way."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule import kernels
-from hepatalk.engines.lobule.carriage import Carriage
-from hepatalk.engines.lobule.kernels import CellArrays, FateArrays
-from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
-from hepatalk.engines.lobule.mechanics import MOVE_EVERY_H, Motion
+from hepatalk.engines.lobule import census_kernels, kernels, site_kernels
+from hepatalk.engines.lobule.layout import Evaluation, Layout
+from hepatalk.engines.lobule.mechanics import MOVE_EVERY_H
 from hepatalk.engines.lobule.state import State
-from hepatalk.engines.lobule.tables import compartments_of, fates_of
-from hepatalk.engines.lobule.tissue import Tissue
-from hepatalk.engines.tape import evaluate
+from hepatalk.engines.lobule.tables import Source
 from hepatalk.errors import EngineError
-from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.fates import NOTHING
-from hepatalk.rng import Purpose, uniform
 
-__all__ = ["Evaluation", "LobuleSystem"]
+__all__ = ["LobuleSystem"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: How often the network of sinusoids is solved, in h.
 FLOW_EVERY_H = 1.0
-#: Lining of a site (relative to health) below which its sinusoids count as this many.
-LEAST_LINING = 1e-3
 #: Errors are relative to this + the size of a quantity.
 _SCALE = 0.05
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What the tape says at a moment.
-
-    Attributes
-    ----------
-    slots : (n_slots,) float array
-        Of the whole liver.
-    rows : list of (n_sites_of_zone, width) float array
-    rates, chances : (n_sites, n) float array
-        Per h, and probabilities.
-    production, loss : list of (n_sites_of_zone, n_moving) float array
-    body_production, body_loss : (1, n_body) float array
-    """
-
-    slots: Floats
-    rows: list[Floats]
-    rates: Floats
-    chances: Floats
-    production: list[Floats]
-    loss: list[Floats]
-    body_production: Floats
-    body_loss: Floats
-
-
-class LobuleSystem:
-    """A model over a tissue.
-
-    Parameters
-    ----------
-    model : CompiledModel
-    tissue : Tissue
-    seed : int
-    tolerance : float
-        Bound of the error of a step.
-
-    Raises
-    ------
-    EngineError
-        For a model of two lobes, or a tissue without a cell that the model needs.
-    """
-
-    def __init__(self, model: CompiledModel, tissue: Tissue, seed: int, tolerance: float) -> None:
-        self.model, self.tissue, self.seed, self.tolerance = model, tissue, seed, tolerance
-        place = places_of_slots(model)
-        self.zones = model.zones
-        index = model.slot_index
-        self.programs = tuple(
-            zone_program(
-                model,
-                z,
-                place,
-                wanted=[index[f"radius@{z}"], index[f"volume@{z}"]],
-                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"]],
-                transported=tissue.space is not None,
-            )
-            for z in range(1, model.zones + 1)
-        )
-        self.body = body_program(model)
-        self.comps = compartments_of(model)
-        table = fates_of(model, self.comps, self.programs)
-        self.table = table
-        self.fates = FateArrays(
-            zone_of=tissue.zone,
-            gate=tissue.gate,
-            start=table.start,
-            rate=table.rate,
-            kind=table.kind,
-            target=table.target,
-            other=table.other,
-            chance=table.chance,
-            zone=table.zone,
-            size=table.size,
-            has_mass=self.comps.has_mass,
-        )
-        self.motion = None if tissue.space is None else Motion(tissue, self.comps, seed)
-        self.carriage = None if tissue.space is None else Carriage(model, tissue, self.programs, self._healthy_pace())
-        edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
-        self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
-        self._lay_out()
-
-    # ------------------------------------------------------------------------------------------------- layout
-
-    def _lay_out(self) -> None:
-        """Find which columns of the rows take cells, and how many cells health has beside each site."""
-        c, m = self.comps, self.model
-        n_types = len(c.types)
-        self.healthy_count = self._beside(self.tissue.expected)
-        self.healthy_zone = np.stack([self.tissue.expected[s].sum(axis=0) for s in self.sites])
-        missing = (self.healthy_zone <= 0.0) & (c.share > 0.0)
-        if missing.any():
-            zone, cell = np.argwhere(missing)[0]
-            raise EngineError(
-                f"the tissue has no {c.types[cell]} in zone {zone + 1}; allowed: some; build a larger tissue"
-            )
-        self.comp_columns, self.sum_columns = [], []
-        for z, p in enumerate(self.programs):
-            own = np.flatnonzero(c.state[z] != NOTHING)
-            self.comp_columns.append((own, np.array([p.column[int(s)] for s in c.state[z, own]])))
-            kinds = np.flatnonzero(c.count[z] != NOTHING)
-            massive = np.flatnonzero(c.mass[z] != NOTHING)
-            self.sum_columns.append(
-                (
-                    kinds,
-                    np.array([p.column[int(s)] for s in c.count[z, kinds]]),
-                    massive,
-                    np.array([p.column[int(s)] for s in c.mass[z, massive]], dtype=np.int64),
-                )
-            )
-        self.one_hot = np.zeros((c.n, n_types))
-        self.one_hot[np.arange(c.n), c.type_of] = 1.0
-        self.growing = {g.place: g for g in m.fates.growing}
-        origin = [b for b, name in enumerate(c.bits) if name.startswith("from_")]
-        self.origin_bits = np.array(origin, dtype=np.int64)
-
-    def _healthy_pace(self) -> list[tuple[Floats, Floats]]:
-        """Return production and loss of the moving states of each zone in health, per h."""
-        m, out = self.model, []
-        slots = np.empty(m.n_states + m.n_ops)
-        slots[: m.n_states] = m.rest
-        evaluate(slots, m.params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
-        for p in self.programs:
-            row = np.zeros((1, p.width))
-            row[0, : len(p.external)] = slots[p.external]
-            row[0, [p.column[int(s)] for s in (*p.states, *p.forced)]] = slots[[*p.states, *p.forced]]
-            kernels.evaluate_sites(row, m.params, p.law, p.input_start, p.inputs, p.argument_start, p.arguments)
-            level, f = m.rest[p.states[p.moving]][None, :], p.fluxes
-            made, lost = np.empty(level.shape), np.empty(level.shape)
-            kernels.production_and_loss(made, lost, row, level, m.params, f.start, f.place, f.coefficient, f.tau)
-            out.append((made[0], lost[0]))
-        return out
-
-    def _beside(self, by_site: Floats) -> Floats:
-        """Return what a site has beside it: its own, or the mean over the sites near it."""
-        near = self.tissue.near
-        return by_site if near is None else np.asarray(near @ by_site)
-
-    # ------------------------------------------------------------------------------------------------- states
-
-    def healthy(self, cells: CellArrays, n: int, ident: int, time_h: float) -> State:
-        """Return the healthy state with the given cells."""
-        m = self.model
-        sources = [sum(s.zone == z for s in self.table.sources) for z in range(self.zones)]
-        waiting = []
-        for z, kinds in enumerate(sources):
-            draws = [
-                [
-                    -np.log(1.0 - uniform(self.seed, -1 - (int(s) * kinds + k), 0, int(Purpose.RECRUITMENT)))
-                    for k in range(kinds)
-                ]
-                for s in self.sites[z]
-            ]
-            waiting.append(np.array(draws).reshape(len(self.sites[z]), kinds))
-        return State(
-            time_h=time_h,
-            lobules=1.0,
-            params=m.params.copy(),
-            body=m.rest[self.body.states].copy(),
-            level=[
-                np.tile(m.rest[p.states[p.moving]], (len(s), 1)) for p, s in zip(self.programs, self.sites, strict=True)
-            ],
-            cells=cells,
-            n=n,
-            ident=ident,
-            waiting=waiting,
-            drawn=[np.zeros(w.shape, dtype=np.int64) for w in waiting],
-            tally=np.zeros(len(self.table.kind), dtype=np.int64),
-            step_h=0.0,
-            flow_at_sites=np.ones(self.tissue.n_sites),
-        )
-
-    def make_fresh(self, state: State) -> None:
-        """Make all labels fresh: every cell undivided, of its own origin."""
-        c, cells, n = self.comps, state.cells, state.n
-        cells.comp[:n] = c.fresh[cells.comp[:n]]
-        bits = np.zeros(len(c.types), dtype=np.int64)
-        for b in range(len(c.bits)):
-            bits |= c.marked_at_start[b].astype(np.int64) << b
-        cells.marks[:n] = bits[c.type_of[cells.comp[:n]]]
-        cells.clone[:n] = cells.ident[:n]
-
-    def census(self, state: State) -> tuple[Floats, Floats, Floats]:
-        """Return cells and volume by site and compartment, and the bearers of each label."""
-        return kernels.count_cells(state.cells, state.n, self.tissue.n_sites, self.comps.n, len(self.comps.bits))
-
-    def sums(self, state: State) -> Floats:
-        """Return the states of the whole liver, (n_states,), in the units of the model."""
-        return self._sums(state, self.census(state), state.level, state.body)
-
-    def _sums(
-        self, state: State, census: tuple[Floats, Floats, Floats], level: Sequence[Floats], body: Floats
-    ) -> Floats:
-        m, c = self.model, self.comps
-        count, volume, marked = census
-        out = np.zeros(m.n_states)
-        out[self.body.states] = body
-        for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
-            scale = np.divide(
-                state.lobules * c.share[z],
-                self.healthy_zone[z],
-                out=np.zeros(len(c.types)),
-                where=self.healthy_zone[z] > 0,
-            )
-            here = count[sites].sum(axis=0)
-            own, _ = self.comp_columns[z]
-            out[c.state[z, own]] = here[own] * scale[c.type_of[own]]
-            kinds, _, massive, _ = self.sum_columns[z]
-            out[c.count[z, kinds]] = (here @ self.one_hot)[kinds] * scale[kinds]
-            out[c.mass[z, massive]] = (volume[sites].sum(axis=0) @ self.one_hot)[massive] * scale[massive]
-            labelled = marked[:, sites].sum(axis=1) @ self.one_hot
-            for b in range(len(c.bits)):
-                known = np.flatnonzero(c.tracer[b, z] != NOTHING)
-                out[c.tracer[b, z, known]] = labelled[b, known] * scale[known]
-            out[p.states[p.moving]] = self.tissue.weight[sites] @ level[z]
-        return out
-
-    # --------------------------------------------------------------------------------------------- evaluation
-
-    def evaluation(
-        self,
-        state: State,
-        *,
-        level: Sequence[Floats] | None = None,
-        body: Floats | None = None,
-        time_h: float | None = None,
-    ) -> Evaluation:
-        """Evaluate the tape for the whole liver and at every site.
-
-        Parameters
-        ----------
-        state : State
-        level, body : arrays, optional
-            In place of those of the state.
-        time_h : float, optional
-            For messages.
-
-        Raises
-        ------
-        EngineError
-            If a quantity is not finite; names it and the site.
-        """
-        m = self.model
-        level = state.level if level is None else level
-        body = state.body if body is None else body
-        census = self.census(state)
-        slots = np.empty(m.n_states + m.n_ops)
-        slots[: m.n_states] = self._sums(state, census, level, body)
-        evaluate(slots, state.params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
-        rows, production, loss = [], [], []
-        for z, p in enumerate(self.programs):
-            row = self._rows(state, z, census, level[z], slots)
-            kernels.evaluate_sites(row, state.params, p.law, p.input_start, p.inputs, p.argument_start, p.arguments)
-            made, lost = np.empty(level[z].shape), np.empty(level[z].shape)
-            f = p.fluxes
-            kernels.production_and_loss(made, lost, row, level[z], state.params, f.start, f.place, f.coefficient, f.tau)
-            rows.append(row)
-            production.append(made)
-            loss.append(lost)
-        made, lost = np.empty((1, len(body))), np.empty((1, len(body)))
-        f = self.body.fluxes
-        kernels.production_and_loss(
-            made, lost, slots[None, :], body[None, :], state.params, f.start, f.place, f.coefficient, f.tau
-        )
-        self._check(production, loss, made, state.time_h if time_h is None else time_h)
-        rates, chances = self._gathered(rows, state.params)
-        return Evaluation(slots, rows, rates, chances, production, loss, made, lost)
-
-    def _rows(
-        self, state: State, z: int, census: tuple[Floats, Floats, Floats], level: Floats, slots: Floats
-    ) -> Floats:  # fmt: skip
-        """Return the rows of a zone with everything in front of the operations filled in."""
-        m, c, p, sites = self.model, self.comps, self.programs[z], self.sites[z]
-        count, volume, _ = census
-        if self.tissue.near is not None:
-            count, volume = self._beside(count)[sites], self._beside(volume)[sites]
-        else:
-            count, volume = count[sites], volume[sites]
-        row = np.zeros((len(sites), p.width))
-        row[:, : len(p.external)] = slots[p.external]
-        healthy = self.healthy_count[sites]
-        scale = np.divide(state.lobules * c.share[z], healthy, out=np.zeros_like(healthy), where=healthy > 0.0)
-        own, columns = self.comp_columns[z]
-        row[:, columns] = count[:, own] * scale[:, c.type_of[own]]
-        kinds, at, massive, mass_at = self.sum_columns[z]
-        row[:, at] = (count @ self.one_hot)[:, kinds] * scale[:, kinds]
-        row[:, mass_at] = (volume @ self.one_hot)[:, massive] * scale[:, massive]
-        # A type that health does not have near a site is there as it is in the zone.
-        for t in np.flatnonzero((healthy <= 0.0).any(axis=0) & (c.share[z] > 0.0)):
-            bare = np.flatnonzero(healthy[:, t] <= 0.0)
-            mine = own[c.type_of[own] == t]
-            row[np.ix_(bare, columns[c.type_of[own] == t])] = slots[c.state[z, mine]]
-            row[bare, p.column[int(c.count[z, t])]] = slots[c.count[z, t]]
-            if c.mass[z, t] != NOTHING:
-                row[bare, p.column[int(c.mass[z, t])]] = slots[c.mass[z, t]]
-        row[:, len(p.external) + p.moving] = level
-        if self.carriage is not None:
-            lining = row[:, p.column[int(c.count[z, c.types.index("LSEC")])]] / (
-                state.lobules * c.share[z, c.types.index("LSEC")]
-            )
-            inflow = slots[m.slot_index["inflow"]] / state.lobules
-            forced = state.flow_at_sites[sites] * inflow / np.maximum(lining, LEAST_LINING)
-            row[:, p.column[int(p.forced[0])]] = forced
-        return row
-
-    def _gathered(self, rows: Sequence[Floats], params: Floats) -> tuple[Floats, Floats]:
-        """Return rates and chances of all sites side by side."""
-        t = self.table
-        n = self.tissue.n_sites
-        rates = np.zeros((n, max(len(x) for x in t.rate_column)))
-        chances = np.zeros((n, max(1, *(len(x) for x in t.chance_column))))
-        for z, sites in enumerate(self.sites):
-            columns, constant = t.rate_column[z], t.constant[z]
-            block = rows[z][:, columns]
-            fixed = np.flatnonzero(constant != NOTHING)
-            block[:, fixed] = params[constant[fixed]]
-            rates[sites[0] : sites[-1] + 1, : len(columns)] = block
-            chances[sites[0] : sites[-1] + 1, : len(t.chance_column[z])] = rows[z][:, t.chance_column[z]]
-        return rates, chances
-
-    def _check(self, production: Sequence[Floats], loss: Sequence[Floats], body: Floats, time_h: float) -> None:
-        for z, p in enumerate(self.programs):
-            bad = ~(np.isfinite(production[z]) & np.isfinite(loss[z]))
-            if bad.any():
-                i, k = np.argwhere(bad)[0]
-                name = self.model.state_names[p.states[p.moving[k]]].partition("@")[0]
-                raise EngineError(
-                    f"{name!r} is not finite at site {self.sites[z][i]} (zone {z + 1}) at {time_h:.6g} h; "
-                    "check the parameters set"
-                )
-        if not np.isfinite(body).all():
-            name = self.model.state_names[self.body.states[int(np.argwhere(~np.isfinite(body[0]))[0, 0])]]
-            raise EngineError(f"{name!r} of the body is not finite at {time_h:.6g} h; check the parameters set")
+class LobuleSystem(Layout):
+    """A model over a tissue, and the steps that it takes; made as `hepatalk.engines.lobule.layout.Layout`."""
 
     # --------------------------------------------------------------------------------------------------- steps
 
@@ -384,7 +44,7 @@ class LobuleSystem:
             out = np.empty(state.level[z].shape)
             made = 0.5 * (now.production[z] + then.production[z])
             lost = 0.5 * (now.loss[z] + then.loss[z])
-            kernels.advance_local(out, state.level[z], made, lost, h)
+            site_kernels.advance_local(out, state.level[z], made, lost, h)
             level.append(out)
             production.append(made)
             loss.append(lost)
@@ -393,7 +53,7 @@ class LobuleSystem:
         body = np.empty((1, len(state.body)))
         made = 0.5 * (now.body_production + then.body_production)
         lost = 0.5 * (now.body_loss + then.body_loss)
-        kernels.advance_local(body, state.body[None, :], made, lost, h)
+        site_kernels.advance_local(body, state.body[None, :], made, lost, h)
         return level, body[0], carried
 
     def error(self, level: Sequence[Floats], body: Floats, new_level: Sequence[Floats], new_body: Floats) -> float:
@@ -403,8 +63,23 @@ class LobuleSystem:
             worst = max(worst, float((np.abs(b - a) / (_SCALE + np.abs(b))).max()))
         return worst / self.tolerance
 
-    def move_cells(self, state: State, now: Evaluation, rates: Floats, h: float) -> None:
-        """Let cells grow, meet their fates and arrive, for ``h`` hours.
+    def foreseen(self, state: State, now: Evaluation, h: float) -> tuple[Floats, Floats, Floats]:
+        """Return the census that is to be expected after ``h`` hours; labels, on which no rate depends, are as now."""
+        count, volume, marked = now.census
+        law, size = self._growth(state, now)
+        growth = law[:, 0] * size ** law[:, 2] - law[:, 1]
+        count, volume = census_kernels.foresee(count, volume, now.rates, now.chances, self.fates, growth, h)
+        for z, sites in enumerate(self.sites):
+            sources, pace, chance = self._coming(state, now, z)
+            for k, s in enumerate(sources):
+                for comp, share in ((s.target, 1.0 - chance[:, k]), (s.other, chance[:, k])):
+                    if comp != NOTHING:
+                        count[sites, comp] += share * pace[:, k] * h
+                        volume[sites, comp] += share * pace[:, k] * h
+        return count, volume, marked
+
+    def move_cells(self, state: State, now: Evaluation, then: Evaluation, h: float) -> None:
+        """Let cells grow, meet their fates and arrive, for ``h`` hours, with the mean of two evaluations.
 
         Raises
         ------
@@ -412,7 +87,8 @@ class LobuleSystem:
             If there was no room for new cells.
         """
         before = state.n
-        self._grow(state, now, h)
+        rates, chances = 0.5 * (now.rates + then.rates), 0.5 * (now.chances + then.chances)
+        self._grow(state, now, then, h)
         c, f = state.cells, self.fates
         kernels.tick(c.clock, c.fired, c.site, c.comp, state.n, rates, f.zone_of, f.start, f.rate, self.comps.n, h)
         n, ident = kernels.resolve(
@@ -421,7 +97,7 @@ class LobuleSystem:
             state.ident,
             self.seed,
             rates,
-            now.chances,
+            chances,
             self.fates,
             self._descent(state, now),
             state.tally,
@@ -429,7 +105,7 @@ class LobuleSystem:
         for z in range(self.zones):
             if n == kernels.FULL:
                 break
-            n, ident = self._arrive(state, now, z, n, ident, h)
+            n, ident = self._arrive(state, now, then, z, n, ident, h)
         if n == kernels.FULL:
             raise EngineError(f"too many new cells in one step at {state.time_h:.6g} h; use a smaller tolerance")
         state.n, state.ident = n, ident
@@ -449,7 +125,8 @@ class LobuleSystem:
         )
         self.motion.settle(state, dead / state.lobules)
 
-    def _grow(self, state: State, now: Evaluation, h: float) -> None:
+    def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
+        """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""
         law = np.zeros((self.tissue.n_sites, 3))
         size = np.ones(self.tissue.n_sites)
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
@@ -461,7 +138,12 @@ class LobuleSystem:
             law[sites, 2] = state.params[g.opposing]
             t = self.comps.types.index(g.cell)
             mass, count = (now.rows[z][:, p.column[int(x[z, t])]] for x in (self.comps.mass, self.comps.count))
-            size[sites] = np.divide(mass, count, out=np.ones_like(mass), where=count > 0.0)
+            size[sites] = np.divide(mass, count, out=np.ones_like(mass), where=(count > 0.0) & (mass > 0.0))
+        return law, size
+
+    def _grow(self, state: State, now: Evaluation, then: Evaluation, h: float) -> None:
+        (law, size), (later, larger) = self._growth(state, now), self._growth(state, then)
+        law, size = 0.5 * (law + later), 0.5 * (size + larger)
         cells, own = state.cells, self.tissue.near is not None
         kernels.grow(cells.volume, cells.site, cells.comp, state.n, self.comps.has_mass, law, size, own, h)
 
@@ -477,11 +159,10 @@ class LobuleSystem:
                     out[b, z, c.type_of == t] = share
         return out
 
-    def _arrive(self, state: State, now: Evaluation, z: int, n: int, ident: int, h: float) -> tuple[int, int]:
+    def _coming(self, state: State, now: Evaluation, z: int) -> tuple[list[Source], Floats, Floats]:
+        """Return what comes from the blood to the sites of a zone: cells per h, and chances of the other state."""
         c, sites = self.comps, self.sites[z]
         sources = [s for s in self.table.sources if s.zone == z]
-        if not sources:
-            return n, ident
         pace = np.empty((len(sites), len(sources)))
         chance = np.zeros(pace.shape)
         for k, s in enumerate(sources):
@@ -490,6 +171,15 @@ class LobuleSystem:
             pace[:, k] = now.rows[z][:, s.rate] * number / state.lobules
             if s.chance != NOTHING:
                 chance[:, k] = now.rows[z][:, s.chance]
+        return sources, pace, chance
+
+    def _arrive(
+        self, state: State, now: Evaluation, then: Evaluation, z: int, n: int, ident: int, h: float
+    ) -> tuple[int, int]:
+        sources, pace, chance = self._coming(state, now, z)
+        if not sources:
+            return n, ident
+        _, later, likelier = self._coming(state, then, z)
         return kernels.arrive(
             state.cells,
             n,
@@ -497,9 +187,9 @@ class LobuleSystem:
             self.seed,
             state.waiting[z],
             state.drawn[z],
-            pace,
-            chance,
-            sites,
+            0.5 * (pace + later),
+            0.5 * (chance + likelier),
+            self.sites[z],
             np.array([s.target for s in sources], dtype=np.int64),
             np.array([s.other for s in sources], dtype=np.int64),
             self.tissue.position,

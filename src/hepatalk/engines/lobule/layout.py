@@ -1,0 +1,389 @@
+"""A model laid out over a tissue: from cells and levels to rates, and back to the states of the whole liver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
+from hepatalk.engines.lobule.carriage import Carriage
+from hepatalk.engines.lobule.census_kernels import count_cells
+from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
+from hepatalk.engines.lobule.mechanics import Motion
+from hepatalk.engines.lobule.site_kernels import evaluate_sites, production_and_loss
+from hepatalk.engines.lobule.state import State
+from hepatalk.engines.lobule.tables import compartments_of, fates_of
+from hepatalk.engines.lobule.tissue import Tissue
+from hepatalk.engines.tape import evaluate
+from hepatalk.errors import EngineError
+from hepatalk.model.compiled import CompiledModel
+from hepatalk.model.fates import NOTHING
+from hepatalk.rng import Purpose, uniform
+
+__all__ = ["LEAST_LINING", "Evaluation", "Layout"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: Lining of a site (relative to health) below which its sinusoids count as this many.
+LEAST_LINING = 1e-3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the tape says at a moment.
+
+    Attributes
+    ----------
+    slots : (n_slots,) float array
+        Of the whole liver.
+    rows : list of (n_sites_of_zone, width) float array
+    rates, chances : (n_sites, n) float array
+        Per h, and probabilities.
+    production, loss : list of (n_sites_of_zone, n_moving) float array
+    body_production, body_loss : (1, n_body) float array
+    census : tuple of arrays
+        As from `Layout.census`: the cells for which this holds.
+    """
+
+    slots: Floats
+    rows: list[Floats]
+    rates: Floats
+    chances: Floats
+    production: list[Floats]
+    loss: list[Floats]
+    body_production: Floats
+    body_loss: Floats
+    census: tuple[Floats, Floats, Floats]
+
+
+class Layout:
+    """A model over a tissue.
+
+    Parameters
+    ----------
+    model : CompiledModel
+    tissue : Tissue
+    seed : int
+    tolerance : float
+        Bound of the error of a step.
+
+    Raises
+    ------
+    EngineError
+        For a model of two lobes, or a tissue without a cell that the model needs.
+    """
+
+    def __init__(self, model: CompiledModel, tissue: Tissue, seed: int, tolerance: float) -> None:
+        self.model, self.tissue, self.seed, self.tolerance = model, tissue, seed, tolerance
+        place = places_of_slots(model)
+        self.zones = model.zones
+        index = model.slot_index
+        self.programs = tuple(
+            zone_program(
+                model,
+                z,
+                place,
+                wanted=[index[f"radius@{z}"], index[f"volume@{z}"]],
+                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"]],
+                transported=tissue.space is not None,
+            )
+            for z in range(1, model.zones + 1)
+        )
+        self.body = body_program(model)
+        self.comps = compartments_of(model)
+        table = fates_of(model, self.comps, self.programs)
+        self.table = table
+        self.fates = FateArrays(
+            zone_of=tissue.zone,
+            gate=tissue.gate,
+            start=table.start,
+            rate=table.rate,
+            kind=table.kind,
+            target=table.target,
+            other=table.other,
+            chance=table.chance,
+            zone=table.zone,
+            size=table.size,
+            has_mass=self.comps.has_mass,
+        )
+        self.motion = None if tissue.space is None else Motion(tissue, self.comps, seed)
+        self.carriage = None if tissue.space is None else Carriage(model, tissue, self.programs, self._healthy_pace())
+        edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
+        self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
+        self._lay_out()
+
+    # ------------------------------------------------------------------------------------------------- layout
+
+    def _lay_out(self) -> None:
+        """Find which columns of the rows take cells, and how many cells health has beside each site."""
+        c, m = self.comps, self.model
+        n_types = len(c.types)
+        self.healthy_count = self._beside(self.tissue.expected)
+        self.healthy_zone = np.stack([self.tissue.expected[s].sum(axis=0) for s in self.sites])
+        missing = (self.healthy_zone <= 0.0) & (c.share > 0.0)
+        if missing.any():
+            zone, cell = np.argwhere(missing)[0]
+            raise EngineError(
+                f"the tissue has no {c.types[cell]} in zone {zone + 1}; allowed: some; build a larger tissue"
+            )
+        self.comp_columns, self.sum_columns = [], []
+        for z, p in enumerate(self.programs):
+            own = np.flatnonzero(c.state[z] != NOTHING)
+            self.comp_columns.append((own, np.array([p.column[int(s)] for s in c.state[z, own]])))
+            kinds = np.flatnonzero(c.count[z] != NOTHING)
+            massive = np.flatnonzero(c.mass[z] != NOTHING)
+            self.sum_columns.append(
+                (
+                    kinds,
+                    np.array([p.column[int(s)] for s in c.count[z, kinds]]),
+                    massive,
+                    np.array([p.column[int(s)] for s in c.mass[z, massive]], dtype=np.int64),
+                )
+            )
+        self.one_hot = np.zeros((c.n, n_types))
+        self.one_hot[np.arange(c.n), c.type_of] = 1.0
+        self.growing = {g.place: g for g in m.fates.growing}
+        origin = [b for b, name in enumerate(c.bits) if name.startswith("from_")]
+        self.origin_bits = np.array(origin, dtype=np.int64)
+
+    def _healthy_pace(self) -> list[tuple[Floats, Floats]]:
+        """Return production and loss of the moving states of each zone in health, per h."""
+        m, out = self.model, []
+        slots = np.empty(m.n_states + m.n_ops)
+        slots[: m.n_states] = m.rest
+        evaluate(slots, m.params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
+        for p in self.programs:
+            row = np.zeros((1, p.width))
+            row[0, : len(p.external)] = slots[p.external]
+            row[0, [p.column[int(s)] for s in (*p.states, *p.forced)]] = slots[[*p.states, *p.forced]]
+            evaluate_sites(row, m.params, p.law, p.input_start, p.inputs, p.argument_start, p.arguments)
+            level, f = m.rest[p.states[p.moving]][None, :], p.fluxes
+            made, lost = np.empty(level.shape), np.empty(level.shape)
+            production_and_loss(made, lost, row, level, m.params, f.start, f.place, f.coefficient, f.tau)
+            out.append((made[0], lost[0]))
+        return out
+
+    def _beside(self, by_site: Floats) -> Floats:
+        """Return what a site has beside it: its own, or the mean over the sites near it."""
+        near = self.tissue.near
+        return by_site if near is None else np.asarray(near @ by_site)
+
+    # ------------------------------------------------------------------------------------------------- states
+
+    def healthy(self, cells: CellArrays, n: int, ident: int, time_h: float) -> State:
+        """Return the healthy state with the given cells."""
+        m = self.model
+        sources = [sum(s.zone == z for s in self.table.sources) for z in range(self.zones)]
+        waiting = []
+        for z, kinds in enumerate(sources):
+            draws = [
+                [
+                    -np.log(1.0 - uniform(self.seed, -1 - (int(s) * kinds + k), 0, int(Purpose.RECRUITMENT)))
+                    for k in range(kinds)
+                ]
+                for s in self.sites[z]
+            ]
+            waiting.append(np.array(draws).reshape(len(self.sites[z]), kinds))
+        return State(
+            time_h=time_h,
+            lobules=1.0,
+            params=m.params.copy(),
+            body=m.rest[self.body.states].copy(),
+            level=[
+                np.tile(m.rest[p.states[p.moving]], (len(s), 1)) for p, s in zip(self.programs, self.sites, strict=True)
+            ],
+            cells=cells,
+            n=n,
+            ident=ident,
+            waiting=waiting,
+            drawn=[np.zeros(w.shape, dtype=np.int64) for w in waiting],
+            tally=np.zeros(len(self.table.kind), dtype=np.int64),
+            step_h=0.0,
+            flow_at_sites=np.ones(self.tissue.n_sites),
+        )
+
+    def make_fresh(self, state: State) -> None:
+        """Make all labels fresh: every cell undivided, of its own origin. A label that a user set stays."""
+        c, cells, n = self.comps, state.cells, state.n
+        cells.comp[:n] = c.fresh[cells.comp[:n]]
+        bits = np.zeros(len(c.types), dtype=np.int64)
+        for b in range(len(c.bits)):
+            bits |= c.marked_at_start[b].astype(np.int64) << b
+        origins = np.bitwise_or.reduce(1 << self.origin_bits) if len(self.origin_bits) else 0
+        cells.marks[:n] = (cells.marks[:n] & ~origins) | bits[c.type_of[cells.comp[:n]]]
+        cells.clone[:n] = cells.ident[:n]
+
+    def census(self, state: State) -> tuple[Floats, Floats, Floats]:
+        """Return cells and volume by site and compartment, and the bearers of each label."""
+        return count_cells(state.cells, state.n, self.tissue.n_sites, self.comps.n, len(self.comps.bits))
+
+    def sums(self, state: State) -> Floats:
+        """Return the states of the whole liver, (n_states,), in the units of the model."""
+        return self._sums(state, self.census(state), state.level, state.body)
+
+    def _sums(
+        self, state: State, census: tuple[Floats, Floats, Floats], level: Sequence[Floats], body: Floats
+    ) -> Floats:
+        m, c = self.model, self.comps
+        count, volume, marked = census
+        out = np.zeros(m.n_states)
+        out[self.body.states] = body
+        for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
+            scale = np.divide(
+                state.lobules * c.share[z],
+                self.healthy_zone[z],
+                out=np.zeros(len(c.types)),
+                where=self.healthy_zone[z] > 0,
+            )
+            here = count[sites].sum(axis=0)
+            own, _ = self.comp_columns[z]
+            out[c.state[z, own]] = here[own] * scale[c.type_of[own]]
+            kinds, _, massive, _ = self.sum_columns[z]
+            out[c.count[z, kinds]] = (here @ self.one_hot)[kinds] * scale[kinds]
+            out[c.mass[z, massive]] = (volume[sites].sum(axis=0) @ self.one_hot)[massive] * scale[massive]
+            labelled = marked[:, sites].sum(axis=1) @ self.one_hot
+            for b in range(len(c.bits)):
+                known = np.flatnonzero(c.tracer[b, z] != NOTHING)
+                out[c.tracer[b, z, known]] = labelled[b, known] * scale[known]
+            out[p.states[p.moving]] = self.tissue.weight[sites] @ level[z]
+        return out
+
+    # --------------------------------------------------------------------------------------------- evaluation
+
+    def evaluation(
+        self,
+        state: State,
+        *,
+        level: Sequence[Floats] | None = None,
+        body: Floats | None = None,
+        time_h: float | None = None,
+        census: tuple[Floats, Floats, Floats] | None = None,
+    ) -> Evaluation:
+        """Evaluate the tape for the whole liver and at every site.
+
+        Parameters
+        ----------
+        state : State
+        level, body : arrays, optional
+            In place of those of the state.
+        time_h : float, optional
+            For messages.
+        census : tuple of arrays, optional
+            In place of the cells of the state.
+
+        Raises
+        ------
+        EngineError
+            If a quantity is not finite; names it and the site.
+        """
+        m = self.model
+        level = state.level if level is None else level
+        body = state.body if body is None else body
+        census = self.census(state) if census is None else census
+        slots = np.empty(m.n_states + m.n_ops)
+        slots[: m.n_states] = self._sums(state, census, level, body)
+        evaluate(slots, state.params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
+        rows, production, loss = [], [], []
+        for z, p in enumerate(self.programs):
+            row = self._rows(state, z, census, level[z], slots)
+            evaluate_sites(row, state.params, p.law, p.input_start, p.inputs, p.argument_start, p.arguments)
+            made, lost = np.empty(level[z].shape), np.empty(level[z].shape)
+            f = p.fluxes
+            production_and_loss(made, lost, row, level[z], state.params, f.start, f.place, f.coefficient, f.tau)
+            rows.append(row)
+            production.append(made)
+            loss.append(lost)
+        made, lost = np.empty((1, len(body))), np.empty((1, len(body)))
+        f = self.body.fluxes
+        production_and_loss(
+            made, lost, slots[None, :], body[None, :], state.params, f.start, f.place, f.coefficient, f.tau
+        )
+        rates, chances = self._gathered(rows, state.params)
+        self._check(production, loss, made, state.time_h if time_h is None else time_h)
+        self._check_rates(rates, state.time_h if time_h is None else time_h)
+        return Evaluation(slots, rows, rates, chances, production, loss, made, lost, census)
+
+    def _rows(
+        self, state: State, z: int, census: tuple[Floats, Floats, Floats], level: Floats, slots: Floats
+    ) -> Floats:  # fmt: skip
+        """Return the rows of a zone with everything in front of the operations filled in."""
+        m, c, p, sites = self.model, self.comps, self.programs[z], self.sites[z]
+        count, volume, _ = census
+        if self.tissue.near is not None:
+            count, volume = self._beside(count)[sites], self._beside(volume)[sites]
+        else:
+            count, volume = count[sites], volume[sites]
+        row = np.zeros((len(sites), p.width))
+        row[:, : len(p.external)] = slots[p.external]
+        healthy = self.healthy_count[sites]
+        scale = np.divide(state.lobules * c.share[z], healthy, out=np.zeros_like(healthy), where=healthy > 0.0)
+        own, columns = self.comp_columns[z]
+        row[:, columns] = count[:, own] * scale[:, c.type_of[own]]
+        kinds, at, massive, mass_at = self.sum_columns[z]
+        row[:, at] = (count @ self.one_hot)[:, kinds] * scale[:, kinds]
+        row[:, mass_at] = (volume @ self.one_hot)[:, massive] * scale[:, massive]
+        # A type that health does not have near a site is there as it is in the zone.
+        for t in np.flatnonzero((healthy <= 0.0).any(axis=0) & (c.share[z] > 0.0)):
+            bare = np.flatnonzero(healthy[:, t] <= 0.0)
+            mine = own[c.type_of[own] == t]
+            row[np.ix_(bare, columns[c.type_of[own] == t])] = slots[c.state[z, mine]]
+            row[bare, p.column[int(c.count[z, t])]] = slots[c.count[z, t]]
+            if c.mass[z, t] != NOTHING:
+                row[bare, p.column[int(c.mass[z, t])]] = slots[c.mass[z, t]]
+        row[:, len(p.external) + p.moving] = level
+        if self.carriage is not None:
+            lining = row[:, p.column[int(c.count[z, c.types.index("LSEC")])]] / (
+                state.lobules * c.share[z, c.types.index("LSEC")]
+            )
+            inflow = slots[m.slot_index["inflow"]] / state.lobules
+            forced = state.flow_at_sites[sites] * inflow / np.maximum(lining, LEAST_LINING)
+            row[:, p.column[int(p.forced[0])]] = forced
+        return row
+
+    def _gathered(self, rows: Sequence[Floats], params: Floats) -> tuple[Floats, Floats]:
+        """Return rates and chances of all sites side by side."""
+        t = self.table
+        n = self.tissue.n_sites
+        rates = np.zeros((n, max(len(x) for x in t.rate_column)))
+        chances = np.zeros((n, max(1, *(len(x) for x in t.chance_column))))
+        for z, sites in enumerate(self.sites):
+            columns, constant = t.rate_column[z], t.constant[z]
+            block = rows[z][:, columns]
+            fixed = np.flatnonzero(constant != NOTHING)
+            block[:, fixed] = params[constant[fixed]]
+            rates[sites[0] : sites[-1] + 1, : len(columns)] = block
+            chances[sites[0] : sites[-1] + 1, : len(t.chance_column[z])] = rows[z][:, t.chance_column[z]]
+        return rates, chances
+
+    def _check(self, production: Sequence[Floats], loss: Sequence[Floats], body: Floats, time_h: float) -> None:
+        for z, p in enumerate(self.programs):
+            bad = ~(np.isfinite(production[z]) & np.isfinite(loss[z]))
+            if bad.any():
+                i, k = np.argwhere(bad)[0]
+                name = self.model.state_names[p.states[p.moving[k]]].partition("@")[0]
+                raise EngineError(
+                    f"{name!r} is not finite at site {self.sites[z][i]} (zone {z + 1}) at {time_h:.6g} h; "
+                    "check the parameters set"
+                )
+        if not np.isfinite(body).all():
+            name = self.model.state_names[self.body.states[int(np.argwhere(~np.isfinite(body[0]))[0, 0])]]
+            raise EngineError(f"{name!r} of the body is not finite at {time_h:.6g} h; check the parameters set")
+
+    def _check_rates(self, rates: Floats, time_h: float) -> None:
+        """Raise if a rate is not finite: a clock that loses such a number would stand for ever, and say nothing."""
+        if np.isfinite(rates).all():
+            return
+        t, n = self.table, self.comps.n
+        site, column = np.argwhere(~np.isfinite(rates))[0]
+        zone = int(self.tissue.zone[site])
+        own = np.arange(t.start[zone * n], t.start[(zone + 1) * n])
+        process = next(t.process[j] for j in own if t.rate[j] == column)
+        raise EngineError(
+            f"the rate of {process!r} is not finite at site {site} (zone {zone + 1}) at {time_h:.6g} h; "
+            "check the parameters set"
+        )

@@ -250,7 +250,8 @@ def _advice(finished: Run, knowledge: Knowledge) -> list[str]:
 
 def _whose_numbers(knowledge: Knowledge, species: Species) -> str:
     """Say which numbers are calibrated on a species, which it has otherwise, and that all others are the rat's."""
-    own = {p.id: p.of_species(species) for p in knowledge.parameters}
+    # Anatomy is of the species itself, and the lobule's alone.
+    own = {p.id: p.of_species(species) for p in knowledge.parameters if not p.id.startswith("lobule_")}
     fitted = sorted(name for name, n in own.items() if n and any(s.startswith("fitted:") for s in n.sources))
     stated = sorted(name for name, n in own.items() if n and name not in fitted)
     parts = [f"{len(fitted)} numbers are calibrated on it ({', '.join(fitted)})"] if fitted else []

@@ -34,7 +34,7 @@ def apply_change(system: LobuleSystem, state: State, change: Change) -> None:
     """
     match change.action:
         case "scale_extensive":
-            _resect(system, state, change)
+            _take_lobules(system, state, change)
         case "scale_state":
             _scale(system, state, change)
         case "set_state" | "seed":
@@ -54,7 +54,7 @@ def apply_change(system: LobuleSystem, state: State, change: Change) -> None:
             state.params[system.model.position(change.target)] *= change.value
 
 
-def _resect(system: LobuleSystem, state: State, change: Change) -> None:
+def _take_lobules(system: LobuleSystem, state: State, change: Change) -> None:
     """Take lobules away; every lobule that stays keeps its cells."""
     if change.target not in ("", "liver"):
         raise EngineError(
@@ -101,7 +101,7 @@ def _scale(system: LobuleSystem, state: State, change: Change) -> None:
 def _remove(system: LobuleSystem, state: State, chosen: Bools, change: Change) -> Ints:
     """Remove each of the chosen cells with the probability 1 - value; return which were removed."""
     gone = np.flatnonzero(chosen)
-    gone = gone[_draws(system, state, gone, Purpose.RESECTION) >= change.value]
+    gone = gone[_draws(system, state, gone, Purpose.NECROSIS) >= change.value]
     state.cells.dead[gone] = 1
     return gone
 

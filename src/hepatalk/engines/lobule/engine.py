@@ -8,7 +8,7 @@ A step of the length h, which a stated error bounds:
 3. cells meet their fates with the mean of both rates (`hepatalk.engines.lobule.kernels`).
 
 The difference between the two levels is the error estimate; if it is too large the step is taken again, shorter. The
-cells are those of a sample of lobules. A resection takes lobules away, not cells from every lobule: what remains has to
+cells are those of a sample of lobules. What is cut away is whole lobules, not cells of every one: what remains has to
 carry the load of the body, and enlarges. All sums over the sample are scaled to the liver, in the units of the
 population engine, so that every readout exists in both under one name.
 """

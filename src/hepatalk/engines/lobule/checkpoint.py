@@ -124,7 +124,7 @@ def read(path: Path, key: dict[str, str], n_times: int, n_states: int) -> Progre
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as e:
         raise EngineError(f"checkpoint {path}: it cannot be read ({e}); remove it to begin anew") from e

@@ -188,7 +188,9 @@ def from_geometry(geometry: Geometry, comps: Compartments) -> Tissue:
     for z, k in np.argwhere(comps.share > 0.0):
         here = np.flatnonzero(zone == z)
         if not expected[here, k].any():  # a rare type: a fraction of a cell at every site
-            expected[here, k] = comps.share[z, k] * (type_ == k).sum() * weight[here]
+            a = geometry.anatomy
+            total = a.cells_per_hepatocyte[comps.types[k]] * a.hepatocytes * a.lobules
+            expected[here, k] = comps.share[z, k] * total * weight[here]
     return Tissue(
         zone=zone,
         weight=weight,

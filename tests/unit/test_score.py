@@ -95,7 +95,7 @@ def test_every_claim_is_accounted_for() -> None:
 
 
 def test_every_run_is_an_experiment_or_its_claim_says_what_it_awaits() -> None:
-    allowed = {"experiment", "schedule", "days", "knockouts", "hypotheses"}
+    allowed = {"experiment", "culture", "schedule", "days", "knockouts", "hypotheses"}
     for t in load_tests():
         for name, spec in t.runs.items():
             assert set(spec) <= allowed, (t.id, name)

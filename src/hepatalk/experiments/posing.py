@@ -1,6 +1,7 @@
 """What both scoreboards share: from a run as it is written in data to an experiment, and from curves to numbers.
 
-A run is a mapping with `experiment` (or a schedule alone), `days`, `species`, `knockouts`, `hypotheses` and `schedule`.
+A run is a mapping with `experiment` (or a schedule alone), `days`, `species`, `knockouts`, `hypotheses` and `schedule`;
+cells in a dish that are not in the catalogue have `culture` beside their schedule.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def pose(spec: Mapping[str, Any], where: str, title: str) -> Experiment:
     items = spec.get("schedule", ())
     if "experiment" not in spec:
         fields = {"title": title, "readouts": ["liver_volume"], "schedule": items, "days": float(spec["days"])}
-        posed = experiment_from_mapping(fields, where)
+        posed = experiment_from_mapping(fields | {"culture": spec.get("culture")}, where)
     else:
         posed = load_experiment(spec["experiment"])
         if items:

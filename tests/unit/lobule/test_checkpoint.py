@@ -23,7 +23,7 @@ LATER = Change(5.0, "set_parameter", "body.demand", 1.1, "more demand")
 EARLY = Change(-2.0, "set_parameter", "body.inflow", 1.05, "more inflow")
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What breaks a run off."""
 
 
@@ -43,10 +43,10 @@ def broken_at(model: CompiledModel, path: Path, hour: float) -> None:
 
     def stop(snapshot: Snapshot) -> None:
         del snapshot
-        raise Broken
+        raise BrokenError
 
     engine.settings = replace(engine.settings, cells_at_h=(hour,), keep=stop)
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         engine.run(model, [CUT, LATER], HOURS, lead_in=[EARLY])
 
 
@@ -106,14 +106,14 @@ def test_another_run_does_not_go_on_from_it(model: CompiledModel, tmp_path: Path
 def test_a_file_that_is_none_is_refused(model: CompiledModel, tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     path.write_bytes(b"PK\x03\x04 half of an archive")
-    with pytest.raises(EngineError, match="it cannot be read .* remove it to begin anew"):
+    with pytest.raises(EngineError, match=r"it cannot be read .* remove it to begin anew"):
         lobule(model, path).run(model, [CUT], HOURS)
 
 
 def test_a_file_that_cannot_be_written_is_one_line(model: CompiledModel, tmp_path: Path) -> None:
     path = tmp_path / "gone" / "run.npz"
     with pytest.raises(
-        EngineError, match="checkpoint .*: No such file or directory; allowed: a file that can be written"
+        EngineError, match=r"checkpoint .*: No such file or directory; allowed: a file that can be written"
     ):
         lobule(model, path).run(model, [CUT], HOURS)
 

@@ -74,7 +74,9 @@ class Dish:
         self.cells, self.n, self.ident = founders(n, seed, capacity), n, n
         self.tally = np.zeros(len(fates.kind), dtype=np.int64)
 
-    def step(self, rates: list[float], h: float, chances: list[float] | None = None, labels: Floats = NO_LABELS) -> None:
+    def step(
+        self, rates: list[float], h: float, chances: list[float] | None = None, labels: Floats = NO_LABELS
+    ) -> None:
         c, f, pace = self.cells, self.fates, np.array([rates])
         tick(c.clock, c.fired, c.site, c.comp, self.n, pace, f.zone_of, f.start, f.rate, f.has_mass.size, h)
         likely = np.array([chances or [0.0]])

@@ -170,7 +170,7 @@ def test_pure_death_has_mean_and_variance_of_a_binomial() -> None:
 
 @pytest.mark.parametrize("steps", [1, 40])
 def test_pure_birth_makes_clones_of_geometric_size(steps: int) -> None:
-    """Yule (1925): from one cell the number at t is geometric with p = e^-bt; in one long step as in many short ones."""
+    """Yule (1925): from one cell the number at t is geometric with p = e^-bt; in one step as in many."""
     n, grown = 4000, 1.5
     dish = Dish(BIRTH, n, seed=1, capacity=60_000)
     for _ in range(steps):

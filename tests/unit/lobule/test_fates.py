@@ -1,4 +1,4 @@
-"""The fates of cells and the levels of sites are the tape's: no rule is lost, none counts twice, none is another one."""
+"""The fates of cells and the levels of sites are the tape's: no rule is lost, none counts twice, none is another."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def evaluated(model: CompiledModel, y: Floats) -> tuple[Floats, Floats, Floats]:
     return slots, yp, np.add.reduceat(fluxes, model.flux_start[:-1]) * (np.diff(model.flux_start) > 0)
 
 
-def by_fates(model: CompiledModel, slots: Floats, y: Floats, without: int | None = None) -> Floats:
+def by_fates(model: CompiledModel, slots: Floats, y: Floats, without: int | None = None) -> Floats:  # noqa: C901
     """Return what the fates say of cells, their numbers and their mass, per h; 0 for all other states."""
     f, index, out = model.fates, model.slot_index, np.zeros(model.n_states)
 
@@ -76,9 +76,7 @@ def by_fates(model: CompiledModel, slots: Floats, y: Floats, without: int | None
         mass = index.get(f"{cell}.mass@{place}")
         return 1.0 if mass is None else float(y[mass] / y[index[f"{cell}.count@{place}"]])
 
-    for j in range(len(f.kind)):
-        if j == without:
-            continue
+    for j in (j for j in range(len(f.kind)) if j != without):
         rate = slots[f.rate[j]] if f.rate[j] != NOTHING else model.params[f.constant[j]]
         other = slots[f.chance[j]] if f.chance[j] != NOTHING else 0.0
         origin, target, second = int(f.origin[j]), int(f.target[j]), int(f.other[j])
@@ -311,5 +309,5 @@ def test_labels_begin_at_time_zero(model: CompiledModel) -> None:
     assert (y[model.relabel.settled] == 0.0).all()
     assert (
         (state.cells.marks[:n] & label > 0) == (np.arange(n) % 3 == 0)
-    ).all()  # a user's label is no label of origin
+    ).all()  # a user's, not one of origin
     assert y[index["HEP.label@1"]] > 0.0

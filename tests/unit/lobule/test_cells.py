@@ -10,18 +10,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from hepatalk.engines.lobule.kernels import (
-    FULL,
-    CellArrays,
-    FateArrays,
-    arrive,
-    bury,
-    count_cells,
-    first_clock,
-    foresee,
-    resolve,
-    tick,
-)
+from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
+from hepatalk.engines.lobule.census_kernels import count_cells, foresee
+from hepatalk.engines.lobule.kernels import FULL, arrive, bury, first_clock, resolve, tick
 from hepatalk.engines.lobule.state import empty_cells
 from hepatalk.model.fates import NOTHING, FateKind
 

@@ -58,7 +58,7 @@ def evaluated(model: CompiledModel, y: Floats) -> tuple[Floats, Floats, Floats]:
     return slots, yp, np.add.reduceat(fluxes, model.flux_start[:-1]) * (np.diff(model.flux_start) > 0)
 
 
-def by_fates(model: CompiledModel, slots: Floats, y: Floats, without: int | None = None) -> Floats:  # noqa: C901
+def by_fates(model: CompiledModel, slots: Floats, y: Floats, without: int | None = None) -> Floats:
     """Return what the fates say of cells, their numbers and their mass, per h; 0 for all other states."""
     f, index, out = model.fates, model.slot_index, np.zeros(model.n_states)
 
@@ -307,7 +307,5 @@ def test_labels_begin_at_time_zero(model: CompiledModel) -> None:
     index = model.slot_index
     np.testing.assert_allclose(y[model.relabel.marks], y[model.relabel.counts], rtol=1e-12)
     assert (y[model.relabel.settled] == 0.0).all()
-    assert (
-        (state.cells.marks[:n] & label > 0) == (np.arange(n) % 3 == 0)
-    ).all()  # a user's, not one of origin
+    assert ((state.cells.marks[:n] & label > 0) == (np.arange(n) % 3 == 0)).all()  # a user's, not one of origin
     assert y[index["HEP.label@1"]] > 0.0

@@ -13,12 +13,13 @@ differs from the population engine's curve p by
 3. the error of the steps of the lobule engine, which its tolerance bounds.
 
 So agreement "within three standard errors at 95% of times and quantities" is asked of lobules so large that 2 is below
-the sampling error: 15,000 hepatocytes or more, and the other cells beside them. Where counting hardly touches a quantity (bile
-acids, a node that is all on), three standard errors are less than what 3 leaves: there the difference may be a tenth
-of the tolerance, 0.1% of the value, which is the smaller the smaller the tolerance is (tests/analytic/test_lobule.py).
-How many are judged by that is bounded too. Quantities are those of each zone: signals, stores, nodes and dead tissue, numbers
-of cells of each type, hepatocytes by state, and mass. BIPs are left out: there are 15 in such a lobule, and a fraction
-of one in zones 2 and 3. Numbers of cells are such that all other types have whole cells in every zone. Time zero is left out: all replicates begin with the same whole number of cells.
+the sampling error: 15,000 hepatocytes or more, and the other cells beside them. Where counting hardly touches a
+quantity (bile acids, a node that is all on), three standard errors are less than what 3 leaves: there the difference
+may be a tenth of the tolerance, 0.1% of the value, which falls with the step (tests/analytic/test_lobule.py). How many
+are judged by that is bounded too. Quantities are those of each zone: signals, stores, nodes and dead tissue, numbers of
+cells of each type, hepatocytes by state, and mass. BIPs are left out: there are 15 in such a lobule, and a fraction of
+one in zones 2 and 3. Numbers are such that all other types have whole cells in every zone. Time zero is left out: all
+replicates begin with the same number of cells.
 
 That the bias is one, and no error, is tested by its falling as 1/N when cells are doubled.
 """
@@ -95,9 +96,8 @@ def quantities(model: CompiledModel) -> dict[str, list[int]]:
         base, _, zone = name.partition("@")
         cell, _, rest = base.partition(".")
         state = rest.partition(".")[0]
-        if cell in ("signal", "node", "store", "dead"):
-            found[name] = [i]
-        elif cell != "BIP" and state in ("count", "mass"):
+        of_cells = cell != "BIP" and state in ("count", "mass")
+        if of_cells or cell in ("signal", "node", "store", "dead"):
             found[name] = [i]
         elif cell == "HEP" and not state.startswith(("from_", "label")):
             found.setdefault(f"HEP.{state}@{zone}", []).append(i)

@@ -8,7 +8,7 @@ import pytest
 
 from hepatalk.engines.lobule import engine as stepping
 from hepatalk.engines.lobule.engine import LobuleEngine
-from hepatalk.engines.lobule.state import State, first_cells
+from hepatalk.engines.lobule.state import State
 from hepatalk.engines.lobule.system import LobuleSystem
 from hepatalk.engines.lobule.tables import compartments_of
 from hepatalk.engines.lobule.tissue import Tissue, zones_only

@@ -35,6 +35,17 @@ STEPS, OF_SOLVER = 0.1 * TOLERANCE, 1e-6
 CURVES = ("liver_volume", "hepatocyte_count", "s_phase.HEP", "signal.IL6")
 
 
+TOLD = """\
+The lobule engine runs in three well-mixed zones, joined by the model's own exchange, with counted cells; the population
+engine solves the same model for amounts. {n} quantities of the zones are compared every two hours: signals, stores,
+nodes, dead tissue, cells of each type, hepatocytes by state, and mass (BIPs are left out: they are too few). The
+columns give the share of times and quantities at which the mean of the replicates is within three standard errors of
+the population engine's curve. Where three standard errors are below 0.1% of the value, the error of the steps (a tenth
+of the tolerance) decides; the sixth column says how often. The last columns are standard errors at the peaks of four
+curves. What may be expected, and why, is told in `tests/agreement/test_lobule.py`.
+"""
+
+
 def cases() -> dict[str, list[Change]]:
     """Return the changes of each case."""
     phx30, phx70, bdl = (list(changes_of(load_experiment(name))) for name in ("phx30", "phx70", "bdl"))
@@ -125,15 +136,7 @@ def page(lines: list[str], given: argparse.Namespace, n: int) -> str:
             f"Made by `python verification/lobule_agreement.py --replicates {given.replicates} --hepatocytes "
             f"{given.hepatocytes} --hours {given.hours:g}`.",
             "",
-            "The lobule engine runs in three well-mixed zones, joined by the model's own exchange, with counted cells;",
-            f"the population engine solves the same model for amounts. {n} quantities of the zones are compared every two",
-            "hours: signals, stores, nodes, dead tissue, cells of each type, hepatocytes by state, and mass (BIPs are left",
-            "out: they are too few). The columns give the share of times and quantities at which the mean of the",
-            "replicates is within three standard errors of the population engine's curve. Where three standard errors are",
-            "below 0.1% of the value, the error of the steps (a tenth of the tolerance) decides; the sixth column says how",
-            "often. The last columns are standard errors at the peaks of four curves. What may be expected, and why, is",
-            "told in `tests/agreement/test_lobule.py`.",
-            "",
+            TOLD.format(n=n),
             "| " + " | ".join(head) + " |",
             "| " + " | ".join(["---"] * len(head)) + " |",
             *lines,

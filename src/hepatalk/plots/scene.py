@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hepatalk.engines.lobule.geometry import Geometry
 
 __all__ = [
-    "BLOOD", "COLOURS", "HEPATOCYTE", "NAMES", "VEIN", "Scene", "blood", "discs", "in_slice", "length_bar", "outline",
-    "polygons", "scene_of", "scene_of_moment", "shares_of_plane", "small_cells", "vessels", "window",
+    "BLOOD", "COLOURS", "HEPATOCYTE", "NAMES", "VEIN", "Scene", "blood", "discs", "ground", "in_slice", "length_bar",
+    "outline", "polygons", "scene_of", "scene_of_moment", "shares_of_plane", "small_cells", "vessels", "window",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ _BIP = "#56B4E9"
 COLOURS = CELL_COLOURS | {"BIP": _BIP}
 NAMES = CELL_NAMES | {"BIP": "bipotential cells"}
 BLOOD, VEIN, _TRACT, _DUCT, _SINUSOID = "#C8102E", "#4D6FA8", "#EFE7DA", "#FFFFFF", "#D33A50"
-_VENULE = "#7C93C2"
+_VENULE, _GROUND = "#7C93C2", "#F5F1EC"
 HEPATOCYTE = shades(CELL_COLOURS["HEP"], 10)
 #: Endothelium is flat: a disc of its volume would hide the sinusoid.
 _SHOWN = {"LSEC": 0.5, "HSC": 0.8, "BEC": 0.9}
@@ -287,7 +287,8 @@ def blood(axes: Axes, g: Scene, z: float, slab: float, per_um: float, colours: A
     here, strips = in_plane(g, z, slab)
     shown = [_VENULE if g.kind[k] == VENULE else _SINUSOID for k in here] if colours is None else colours[here]
     widths = 2.0 * g.radius[here] * per_um
-    for colour, more, order in ((["#FFFFFF"], min(1.6, 3.0 * per_um), 2.0), (shown, 0.0, 2.2)):
+    casing = [(["#FFFFFF"], min(1.6, 3.0 * per_um), 2.0)] if alpha == 1.0 else []
+    for colour, more, order in (*casing, (shown, 0.0, 2.2)):
         axes.add_collection(
             LineCollection(
                 list(strips), colors=colour, linewidths=widths + more, capstyle="round", zorder=order, alpha=alpha
@@ -313,6 +314,12 @@ def window(axes: Axes, frame: Frame, margin: float) -> float:
     axes.set_aspect("equal")
     axes.set_axis_off()
     return 72.0 / per_inch
+
+
+def ground(axes: Axes, frame: Frame) -> None:
+    """Fill the hexagons with the paper of tissue, so that gaps between cells are no holes in the page."""
+    for own in frame.corners:
+        axes.add_patch(Polygon(frame.corner[own], closed=True, facecolor=_GROUND, edgecolor="none", zorder=0.2))
 
 
 def outline(axes: Axes, frame: Frame, *, colour: str = MUTED, width: float = 1.0) -> None:

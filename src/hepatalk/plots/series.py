@@ -26,6 +26,7 @@ from hepatalk.plots.scene import (
     Scene,
     blood,
     discs,
+    ground,
     in_slice,
     length_bar,
     outline,
@@ -42,7 +43,17 @@ if TYPE_CHECKING:
 
     from hepatalk.results.cells import Cells
 
-__all__ = ["PHASES", "Painter", "alone_times", "moment_label", "moment_name", "nearest_times", "one_moment", "panel", "series"]
+__all__ = [
+    "PHASES",
+    "Painter",
+    "alone_times",
+    "moment_label",
+    "moment_name",
+    "nearest_times",
+    "one_moment",
+    "panel",
+    "series",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -143,6 +154,9 @@ def panel(axes: Axes, painter: Painter, table: xarray.Dataset, way: str, frame: 
     z, slab = 0.5 * painter.height, painter.slab
     per_um = window(axes, frame, 1.25 * painter.anatomy["portal_tract_radius"][0] * frame.radius / _radius(painter))
     here = in_slice(scene, "HEP", z, slab)
+    ground(axes, scene.frame)
+    # Under the cells the veil shows in the gaps only; over them it tells how much of each place is dead.
+    _dead(axes, painter, table, scene, z, order=0.6 if way == "type" else 1.8)
     if way == "type":
         shares_of_plane(axes, scene, here, [HEPATOCYTE[1 + int(k) % 3] for k in table["ident"].values[here]])
         nuclei = 0.34 * scene.diameter[here]
@@ -153,8 +167,7 @@ def panel(axes: Axes, painter: Painter, table: xarray.Dataset, way: str, frame: 
         states = table["state"].values
         tints = [HEPATOCYTE[PHASES.get(str(states[k]), 0)] for k in here]
         shares_of_plane(axes, scene, here, tints)
-        _dead(axes, painter, table, scene, z)
-        blood(axes, scene, z, slab, per_um, alpha=0.28)
+        blood(axes, scene, z, slab, per_um, alpha=0.22)
         _busy(axes, scene, states, z, slab)
     vessels(axes, scene)
     outline(axes, scene.frame)
@@ -179,7 +192,7 @@ def _busy(axes: Axes, scene: Scene, states: npt.NDArray[Any], z: float, slab: fl
                 discs(axes, scene.position[chosen, :2], size, tint, zorder=6 if cell == "BEC" else 3.2, edge="white")
 
 
-def _dead(axes: Axes, painter: Painter, table: xarray.Dataset, scene: Scene, z: float) -> None:
+def _dead(axes: Axes, painter: Painter, table: xarray.Dataset, scene: Scene, z: float, order: float) -> None:
     """Lay a veil over dead tissue, as dense as its share of the section."""
     names = [str(n) for n in table["field"].values]
     if "dead_area" not in names:
@@ -205,7 +218,7 @@ def _dead(axes: Axes, painter: Painter, table: xarray.Dataset, scene: Scene, z: 
         extent=(low[0], high[0], low[1], high[1]),
         origin="lower",
         interpolation="bilinear",
-        zorder=1.8,
+        zorder=order,
     )
 
 
@@ -271,8 +284,8 @@ def _caption(figure: Figure, painter: Painter, table: xarray.Dataset, cut: int) 
     n, hep = table.sizes["cell"], int((table["type"].values == "HEP").sum())
     text = (
         f"Lobule engine, {painter.species}, seed {painter.seed}; section of {painter.slab:.0f} µm at mid-height: "
-        f"{cut} of {hep} hepatocytes, {n} cells in all. Edge of the lobule {float(table.attrs['scale']):.2f} x healthy; "
-        f"{float(table.attrs['lobules']):.2g} of the healthy lobules are left.\n"
+        f"{cut} of {hep} hepatocytes, {n} cells in all. Edge of the lobule "
+        f"{float(table.attrs['scale']):.2f} x healthy; {float(table.attrs['lobules']):.0%} of the lobules are there.\n"
         "Hepatocytes: what is nearest to each; other cells: discs (LSECs smaller than their volume). "
         "Right: other cells are shown only when activated or in cycle; veil: share of dead tissue. Model only."
     )
@@ -306,9 +319,9 @@ def series(painter: Painter) -> Figure:
         figure.text(
             0.008,
             0.34 / height,
-            f"Lobule engine, {painter.species}, seed {painter.seed}; sections of {painter.slab:.0f} µm at mid-height, one "
-            f"scale; hepatocytes of the lobule: {hep}. Above: cell types. Below: what the cells are doing; cells beside\n"
-            "hepatocytes are shown there only when activated or in cycle. Veil: share of dead tissue. Model only.",
+            f"Lobule engine, {painter.species}, seed {painter.seed}; sections of {painter.slab:.0f} µm at mid-height, "
+            f"all of one scale; hepatocytes of the lobule: {hep}. Above: cell types. Below: what the cells are doing;\n"
+            "other cells are shown there only when activated or in cycle. Veil: share of dead tissue. Model only.",
             va="top",
             fontsize=7.8,
             color="#333333",

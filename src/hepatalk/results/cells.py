@@ -73,7 +73,7 @@ class Cells:
             raise _damaged(self.path, f"the cells at {self.times_h[k]:g} h", error) from error
 
     def anatomy(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the healthy lobule, see `hepatalk.engines.lobule.record.anatomy_of`; empty without a place in space."""
+        """Return the healthy lobule, as `hepatalk.engines.lobule.record.anatomy_of` has it; empty without space."""
         if not (self.path / "anatomy").is_dir():
             return {}
         try:

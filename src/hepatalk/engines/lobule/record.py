@@ -49,7 +49,7 @@ class Snapshot:
     site_zone : (n_sites,) int array
     fields : mapping of str to (n_sites,) float array
         Signals, nodes, stores and dead tissue at the sites, by the names of the model's states without their place;
-        NaN where a zone does not have them; ``flow``, ``shear``, ``oxygen``, ``volume``, ``radius`` relative to health, and
+        NaN where a zone does not have them; ``flow``, ``shear``, ``oxygen``, ``volume``, ``radius`` relative to health;
         ``dead_area``, ``necrotic_area`` as fractions of the section.
     anatomy : mapping of str to array
         What stays as it is in health: see `anatomy_of`. Empty for a tissue without a place in space.

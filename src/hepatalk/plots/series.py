@@ -225,7 +225,7 @@ def _dead(axes: Axes, painter: Painter, table: xarray.Dataset, scene: Scene, z: 
 # ------------------------------------------------------------------------------------------------ keys
 
 
-def _key_of_types(types: Sequence[str]) -> list[Any]:
+def key_of_types(types: Sequence[str]) -> list[Any]:
     dots = [
         Line2D([], [], marker="o", linestyle="none", color=HEPATOCYTE[3] if c == "HEP" else COLOURS[c], label=NAMES[c])
         for c in types
@@ -233,7 +233,7 @@ def _key_of_types(types: Sequence[str]) -> list[Any]:
     return [*dots, Patch(color=VEIN, label="veins, portal venules"), Patch(color=BLOOD, label="sinusoids, artery")]
 
 
-def _key_of_states() -> list[Any]:
+def key_of_states() -> list[Any]:
     phases = [Patch(color=HEPATOCYTE[k], label=f"HEP {_PHASE_NAMES[name]}") for name, k in PHASES.items()]
     roused = [
         Line2D([], [], marker="o", linestyle="none", color=CELL_COLOURS[c], label=f"{c} activated") for c in _ROUSED
@@ -257,7 +257,7 @@ def one_moment(painter: Painter, time_h: float) -> Figure:
         for k, way in enumerate(("type", "state")):
             axes = figure.add_axes((0.005 + 0.5 * k, 0.125, 0.49, 0.79))
             cut = panel(axes, painter, table, way, frame)
-            _legend(figure, _key_of_types(painter.cells.types) if k == 0 else _key_of_states(), 0.01 + 0.5 * k, 0.055)
+            legend(figure, key_of_types(painter.cells.types) if k == 0 else key_of_states(), 0.01 + 0.5 * k, 0.055)
         when = moment_label(float(table.attrs["time_h"]))
         figure.text(0.012, 0.985, f"{painter.title}, {when}", va="top", fontsize=14, fontweight="bold")
         figure.text(0.012, 0.94, "cell types", va="top", fontsize=11, color=MUTED)
@@ -266,7 +266,7 @@ def one_moment(painter: Painter, time_h: float) -> Figure:
     return figure
 
 
-def _legend(figure: Figure, handles: list[Any], x: float, y: float, columns: int = 4, size: float = 8.2) -> None:
+def legend(figure: Figure, handles: list[Any], x: float, y: float, columns: int = 4, size: float = 8.2) -> None:
     figure.legend(
         handles=handles,
         loc="lower left",
@@ -313,8 +313,8 @@ def series(painter: Painter) -> Figure:
                 if row == 0:
                     _head(axes, table)
         figure.text(0.008, 1.0 - 0.09 / height, f"{painter.title}", va="top", fontsize=13, fontweight="bold")
-        _legend(figure, _key_of_types(painter.cells.types), 0.008, 0.42 / height)
-        _legend(figure, _key_of_states(), 0.5, 0.42 / height, columns=5)
+        legend(figure, key_of_types(painter.cells.types), 0.008, 0.42 / height)
+        legend(figure, key_of_states(), 0.5, 0.42 / height, columns=5)
         hep = ", ".join(str(int((t["type"].values == "HEP").sum())) for t in tables)
         figure.text(
             0.008,

@@ -67,9 +67,9 @@ def zones(painter: Painter) -> Figure:
     sites = len(painter.anatomy["site_depth"])
     caption = (
         f"Lobule engine, {painter.species}, seed {painter.seed}; {sites} sites in ten equal parts of the tissue, in "
-        f"the order in which blood passes them; {len(profiles['time'])} times. Dashed: borders of the zones. Shares and "
-        "cell volume: of the cells in the part. All others relative to health, colours on a log scale, white at health; "
-        "grey: no site or cell. Model only."
+        f"the order in which blood passes them; {len(profiles['time'])} times. Dashed: borders of the zones. S "
+        "phase and cell volume are those of the cells in the part. What is relative to health has colours on a log "
+        "scale, white at health; grey: no site or cell. Model only."
     )
     with styled():
         figure, below = framed(f"{painter.title}: time and depth", caption, 2.05 * ((len(known) + 1) // 2) + 0.75)
@@ -108,7 +108,7 @@ def _heat(figure: Figure, axes: Axes, profiles: xarray.Dataset, one: _Map) -> No
     axes.spines[["top", "right"]].set_visible(True)
     axes.set_title(one.name, pad=4)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.06, aspect=14)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7.5, length=2)
     if isinstance(norm, LogNorm):
         ticks = _fold_ticks(float(norm.vmin or 0.5), float(norm.vmax or 2.0))
@@ -184,7 +184,8 @@ def _mean(values: Floats, weight: Floats) -> Floats:
     w = np.where(np.isfinite(values), weight, 0.0)
     total = w.sum(axis=1)
     summed = (np.nan_to_num(values) * w).sum(axis=1)
-    return np.divide(summed, total, out=np.zeros(len(total)), where=total > 0.0)
+    mean: Floats = np.divide(summed, total, out=np.zeros(len(total)), where=total > 0.0)
+    return mean
 
 
 def _even(values: Floats) -> Floats:

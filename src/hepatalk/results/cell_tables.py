@@ -328,4 +328,5 @@ def _mean(place: Ints, values: Floats, weight: Floats | None = None) -> Floats:
     w = np.ones(len(values)) if weight is None else weight
     total = np.bincount(place, weights=w, minlength=DEPTH_BINS)
     summed = np.bincount(place, weights=w * values, minlength=DEPTH_BINS)
-    return np.divide(summed, total, out=np.full(DEPTH_BINS, np.nan), where=total > 0.0)
+    mean: Floats = np.divide(summed, total, out=np.full(DEPTH_BINS, np.nan), where=total > 0.0)
+    return mean

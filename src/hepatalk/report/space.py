@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.plots.palette import CELL_COLOURS, CELL_NAMES, MUTED
+from hepatalk.plots.palette import MUTED
+from hepatalk.plots.scene import COLOURS, NAMES, VEIN
 from hepatalk.plots.series import moment_label, nearest_times
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ __all__ = ["CHART", "in_space", "three_d"]
 CHART = "lobule"
 #: What the page has room for: moments (and the last one), dots of all moments, and width of a picture in pixels.
 _MOMENTS_H, _MOST_POINTS, _WIDEST = (0.0, 24.0, 48.0, 72.0), 16_000, 1400
-_COLOURS, _NAMES = CELL_COLOURS | {"BIP": "#56B4E9"}, CELL_NAMES | {"BIP": "bipotential cells"}
 #: Diameter of a dot, in pixels, in health.
-_DOT = {"HEP": 7.0, "KC": 6.0, "HSC": 4.5, "LSEC": 3.0, "BEC": 4.5, "BIP": 4.5}
+_DOT = {"HEP": 9.0, "KC": 6.0, "HSC": 4.5, "LSEC": 3.0, "BEC": 4.5, "BIP": 4.5}
 _PICTURES = {
     "sections.png": ("Sections over time", "Sections of the lobule at several times, by cell type and by state"),
     "zones.png": ("Time and depth", "Heat maps of S phase, cell volume and signals over time and depth"),
@@ -120,14 +120,15 @@ def three_d(cells: Cells) -> dict[str, Any]:
         for cell in types:
             own = np.flatnonzero(kind == cell)[::every]
             data.append(_dots(cell, at[own], k == 0))
-        seen = [j == k for j in range(len(tables)) for _ in types]
+        data.append(_lines(cells, float(table.attrs["scale"]), k == 0))
+        seen = [j == k for j in range(len(tables)) for _ in range(len(types) + 1)]
         label = moment_label(float(table.attrs["time_h"]))
         steps.append({"label": label, "method": "restyle", "args": [{"visible": seen}]})
     axis = {"title": {"text": ""}, "showbackground": False, "gridcolor": "#E6E6E6", "zeroline": False, "color": MUTED}
     low, high = float(heights.min(initial=0.0)), float(heights.max(initial=1.0))
     layout = {
         "height": 640,
-        "margin": {"l": 0, "r": 0, "t": 10, "b": 10},
+        "margin": {"l": 20, "r": 20, "t": 10, "b": 30},
         "paper_bgcolor": "white",
         "font": {"family": "system-ui, sans-serif", "size": 13},
         "legend": {"itemsizing": "constant", "x": 0.0, "y": 1.0},
@@ -136,18 +137,46 @@ def three_d(cells: Cells) -> dict[str, Any]:
             "yaxis": {**axis, "range": [-reach, reach]},
             "zaxis": {**axis, "range": [low, high]},
             "aspectmode": "data",
-            "camera": {"eye": {"x": 0.9, "y": -0.9, "z": 1.1}},
+            "camera": {"eye": {"x": 0.0, "y": -1.25, "z": 1.25}},
         },
-        "sliders": [{"steps": steps, "active": 0, "currentvalue": {"prefix": "time: "}, "pad": {"t": 20}}],
+        "sliders": [{"steps": steps, "active": 0, "currentvalue": {"prefix": "time: "}, "pad": {"t": 20, "b": 30}}],
     }
     return {"data": data, "layout": layout}
+
+
+def _lines(cells: Cells, scale: float, seen: bool) -> dict[str, Any]:
+    """Return the edges of the lobules and their central veins; gaps between lines are None."""
+    a = cells.anatomy()
+    middle, half = 0.5 * float(a["height"][0]), 0.5 * float(a["height"][0]) * scale
+    low, high = round(middle - half), round(middle + half)
+    x: list[int | None] = []
+    y: list[int | None] = []
+    z: list[int | None] = []
+    for centre, own in zip(a["centre"], a["corners"], strict=True):
+        ring = np.round(centre + (a["corner"][[*own, own[0]]] - centre) * scale).astype(int)
+        posts = [np.array([[p[0], p[1], low], [p[0], p[1], high]]) for p in (*ring[:6], np.round(centre).astype(int))]
+        rings = [np.column_stack([ring, np.full(7, level)]) for level in (low, high)]
+        for line in (*rings, *posts):
+            for axis, values in zip((x, y, z), line.T, strict=True):
+                axis.extend([*(int(v) for v in values), None])
+    return {
+        "type": "scatter3d",
+        "mode": "lines",
+        "name": "edges, central vein",
+        "visible": seen,
+        "x": x,
+        "y": y,
+        "z": z,
+        "line": {"color": VEIN, "width": 3},
+        "hoverinfo": "skip",
+    }
 
 
 def _dots(cell: str, at: npt.NDArray[Any], seen: bool) -> dict[str, Any]:
     return {
         "type": "scatter3d",
         "mode": "markers",
-        "name": _NAMES[cell],
+        "name": NAMES[cell],
         "legendgroup": cell,
         "visible": seen,
         "x": at[:, 0].tolist(),
@@ -155,9 +184,9 @@ def _dots(cell: str, at: npt.NDArray[Any], seen: bool) -> dict[str, Any]:
         "z": at[:, 2].tolist(),
         "marker": {
             "size": _DOT[cell],
-            "color": _COLOURS[cell],
+            "color": COLOURS[cell],
             "opacity": 0.45 if cell == "HEP" else 1.0,
             "line": {"width": 0},
         },
-        "hovertemplate": f"{_NAMES[cell]}<extra></extra>",
+        "hovertemplate": f"{NAMES[cell]}<extra></extra>",
     }

@@ -142,14 +142,15 @@ def report(
 
     The experiment is run again. If the knowledge has changed since, the saved result is left as it is.
     """
-    from hepatalk.cli.folder import check_writable, load_saved, run_again, write_run
+    from hepatalk.cli.folder import check_writable, load_saved, run_again, saved_cells, write_run
     from hepatalk.knowledge.load import load
 
     saved, posed = load_saved(run)
     check_writable(run)
     note(f"running the experiment of {run} again ...")
     knowledge = load()
-    again = background(lambda: run_again(saved, posed, knowledge))
+    cells = saved_cells(run, saved)
+    again = background(lambda: run_again(saved, posed, knowledge, cells))
     then, now = saved.provenance.model_hash, again.model.hash
     if then != now:
         raise ResultError(
@@ -158,5 +159,5 @@ def report(
         )
     from dataclasses import replace
 
-    path = write_run(replace(again, result=saved), run, knowledge)
+    path = write_run(replace(again, result=saved), run, knowledge, cells=cells)
     say(f"report: {path}")

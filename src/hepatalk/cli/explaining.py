@@ -163,14 +163,14 @@ def _explain_run(directory: Path, readout: str, at: str, limit: int, json: bool)
 
     at_h = parse_hours(at)
 
-    from hepatalk.cli.folder import load_saved, run_again
+    from hepatalk.cli.folder import load_saved, run_again, saved_cells
     from hepatalk.knowledge.load import load
 
     saved, posed = load_saved(directory)
     saved.at(readout, at_h)  # refuses what is not in the run before it is repeated
     note(f"running the experiment of {directory} again ...")
     knowledge = load()
-    again = background(lambda: run_again(saved, posed, knowledge))
+    again = background(lambda: run_again(saved, posed, knowledge, saved_cells(directory, saved)))
 
     from hepatalk.experiments.drivers import Prepared, drivers, since_peak
 

@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING
 from hepatalk.cli.console import uninterrupted
 from hepatalk.cli.leftovers import STAGE, clear, stage_in
 from hepatalk.errors import HepatalkError, OutputError, ResultError, shown
+from hepatalk.results.cell_tables import CELLS
 
 if TYPE_CHECKING:
     from hepatalk.experiments.experiment import Experiment
     from hepatalk.experiments.run import Run
     from hepatalk.knowledge.load import Knowledge
     from hepatalk.plots.aside import Artist
+    from hepatalk.results.cells import Cells
     from hepatalk.results.result import Result
 
 __all__ = [
@@ -38,11 +40,14 @@ __all__ = [
     "load_saved",
     "replace_file",
     "run_again",
+    "saved_cells",
+    "staged",
     "write_run",
 ]
 
 EXPERIMENT, REPORT, TABLE, FIGURES = "experiment.yaml", "report.html", "table.csv", "figures"
 _OURS = (EXPERIMENT, REPORT, TABLE, FIGURES)
+_FILM = "film.gif"
 _RECORD = "provenance.json"
 
 
@@ -75,7 +80,7 @@ def check_writable(directory: Path) -> None:
 
 def _refuse_foreign(directory: Path) -> None:
     """Refuse to replace somebody's own files that happen to bear our names."""
-    present = [name for name in _OURS if os.path.lexists(directory / name)]
+    present = [name for name in (*_OURS, CELLS) if os.path.lexists(directory / name)]
     if present and not _is_result(directory):
         raise OutputError(
             f"{shown(str(directory))} holds {' and '.join(present)}, but no hepatalk result, and is left as it is; "
@@ -111,7 +116,32 @@ def _told(directory: Path) -> Iterator[None]:
 # --- after the run -------------------------------------------------------------------------------------------------
 
 
-def write_run(run: Run, directory: Path, knowledge: Knowledge, artist: Artist | None = None) -> Path:
+@contextlib.contextmanager
+def staged(directory: Path) -> Iterator[Path]:
+    """Make the hidden folder for a run that writes while it runs; it goes in the end, and all that is in it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made, or the folder holds files of our names that are not ours.
+    """
+    with contextlib.ExitStack() as stack:
+        with _told(directory):
+            stage = stack.enter_context(_staged(directory))
+        _refuse_foreign(directory)
+        yield stage
+
+
+def write_run(
+    run: Run,
+    directory: Path,
+    knowledge: Knowledge,
+    artist: Artist | None = None,
+    *,
+    stage: Path | None = None,
+    cells: Cells | None = None,
+    film: bool = False,
+) -> Path:
     """Write a run with its report into a folder; a run that it holds is replaced.
 
     Parameters
@@ -123,6 +153,12 @@ def write_run(run: Run, directory: Path, knowledge: Knowledge, artist: Artist | 
         For the citations of the report.
     artist : Artist, optional
         Draws the figures, beside this process perhaps; without one they are drawn here.
+    stage : Path, optional
+        From `staged`, where the run has already left what it wrote; cells among it.
+    cells : Cells, optional
+        Those of a lobule, in the hidden folder, or already in the folder itself.
+    film : bool
+        Whether to make a film of the cells.
 
     Returns
     -------
@@ -134,31 +170,62 @@ def write_run(run: Run, directory: Path, knowledge: Knowledge, artist: Artist | 
     OutputError
         If anything cannot be written; what the folder held is still there, and nothing half-written beside it.
     """
+    with _told(directory), contextlib.ExitStack() as stack:
+        hidden = stack.enter_context(_staged(directory)) if stage is None else stage
+        _refuse_foreign(directory)
+        _fill(run, directory, knowledge, artist, hidden, cells, film)
+    return directory / REPORT
+
+
+def _fill(
+    run: Run,
+    directory: Path,
+    knowledge: Knowledge,
+    artist: Artist | None,
+    stage: Path,
+    cells: Cells | None,
+    film: bool,
+) -> None:
+    """Make all files in the hidden folder, and let them change places with the old ones."""
     from hepatalk.plots import save_figures
     from hepatalk.plots.files import write_whole
     from hepatalk.plots.view import view_of
     from hepatalk.report import write_report
     from hepatalk.results.store import save_result
 
-    with _told(directory), _staged(directory) as stage:
-        _refuse_foreign(directory)
-        view = view_of(run, knowledge)  # gathered once for figures and report
-        (stage / FIGURES).mkdir()
-        if artist is None:
-            save_figures(run, stage / FIGURES, view=view)
-        else:
-            artist.begin(view)
-        (stage / EXPERIMENT).write_text(experiment_text(run.experiment, run.result), encoding="utf-8")
-        _write_table(stage / TABLE, run.result)
-        write_report(run, stage / REPORT, knowledge, view=view)
-        if artist is not None:
-            for name, content in artist.pictures().items():
-                write_whole(stage / FIGURES / name, content)
-        save_result(run.result, directory)
-        with uninterrupted():
-            for name in _OURS:
-                _swap(stage, directory, name)
-    return directory / REPORT
+    view = view_of(run, knowledge)  # gathered once for figures and report
+    (stage / FIGURES).mkdir()
+    if artist is None:
+        save_figures(run, stage / FIGURES, view=view)
+    else:
+        artist.begin(view)
+    (stage / EXPERIMENT).write_text(experiment_text(run.experiment, run.result), encoding="utf-8")
+    _write_table(stage / TABLE, run.result)
+    pictures = _cell_pictures(cells, run.result, stage / FIGURES if film else None)
+    write_report(run, stage / REPORT, knowledge, view=view, cells=cells, pictures=pictures)
+    if artist is not None:
+        pictures |= artist.pictures()
+    for name, content in pictures.items():
+        write_whole(stage / FIGURES / name, content)
+    save_result(run.result, directory)
+    with uninterrupted():
+        for name in _OURS:
+            _swap(stage, directory, name)
+        if (stage / CELLS).exists():
+            _swap(stage, directory, CELLS)
+        elif cells is None and (directory / CELLS).is_dir():  # of the run that was here before
+            (directory / CELLS).rename(stage / f"old-{CELLS}")
+
+
+def _cell_pictures(cells: Cells | None, result: Result, film: Path | None) -> dict[str, bytes]:
+    """Return the pictures of a lobule by file name; make the film, where a folder for it is named."""
+    if cells is None or not cells.times_h:
+        return {}
+    from hepatalk.plots.in_space import draw_film, lobule_figures
+
+    if film is not None:
+        draw_film(cells, result, film / _FILM)
+    return lobule_figures(cells, result)
 
 
 @contextlib.contextmanager
@@ -274,11 +341,34 @@ def load_saved(directory: Path) -> tuple[Result, Experiment]:
     return saved, posed
 
 
-def run_again(saved: Result, posed: Experiment, knowledge: Knowledge) -> Run:
-    """Run the experiment of a saved result again.
+def saved_cells(directory: Path, saved: Result) -> Cells | None:
+    """Return the cells beside a saved result, None where its engine has none or they were not kept.
+
+    Raises
+    ------
+    ResultError
+        If they are damaged, or of another run.
+    """
+    if saved.provenance.engine != "lobule" or not (directory / CELLS).is_dir():
+        return None
+    from hepatalk.results.cells import load_cells
+
+    return load_cells(directory)
+
+
+def run_again(saved: Result, posed: Experiment, knowledge: Knowledge, cells: Cells | None = None) -> Run:
+    """Run the experiment of a saved result again, a lobule in the size that its cells tell.
 
     Its model hash differs from the saved one where the knowledge has changed since.
     """
     from hepatalk.experiments.run import perform
 
-    return perform(posed, engine=saved.provenance.engine, seed=saved.provenance.seed, knowledge=knowledge)
+    origin = saved.provenance
+    if cells is None:
+        return perform(posed, engine=origin.engine, seed=origin.seed, knowledge=knowledge)
+    from hepatalk.engines.lobule.engine import LobuleSettings
+
+    settings = LobuleSettings(
+        hepatocytes=int(cells.attributes["hepatocytes"]), lobules=int(cells.attributes["lobules"])
+    )
+    return perform(posed, engine=origin.engine, seed=origin.seed, knowledge=knowledge, lobule=settings)

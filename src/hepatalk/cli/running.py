@@ -13,6 +13,7 @@ import typer
 
 from hepatalk.cli.asking import assignments, dish, items
 from hepatalk.cli.console import background, note, print_json, say, table, warn
+from hepatalk.cli.keeping import checked_every, finished_cells, prepared, tables_for
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hepatalk.knowledge.load import Knowledge
     from hepatalk.knowledge.records import Species
     from hepatalk.plots.aside import Artist
+    from hepatalk.results.cell_tables import CellTables
 
 __all__ = ["register"]
 
@@ -71,6 +73,11 @@ _Checkpoint = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Keep a run of the lobule here on the way, and go on from it if it is there."),
 ]
+_CellsEvery = Annotated[
+    float | None,
+    typer.Option(metavar="H", help="Keep the cells of a lobule every H hours.  [default: some hours, and the end]"),
+]
+_Film = Annotated[bool, typer.Option("--film", help="Also a film of the lobule, figures/film.gif.")]
 _Culture = Annotated[
     str | None,
     typer.Option(metavar="CELL[:N],...", help="Put these cells into a dish, N x those of a liver: 'HEP,KC:0.5'."),
@@ -111,6 +118,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     medium: _Medium = None,
     hepatocytes: _Hepatocytes = None,
     checkpoint: _Checkpoint = None,
+    cells_every: _CellsEvery = None,
+    film: _Film = False,
     bisect: _Bisect = False,
     tolerance: _Tolerance = 0.01,
     members: _Members = 1,
@@ -143,15 +152,17 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         dish(culture, medium),
         hepatocytes,
         checkpoint,
+        cells_every,
+        film,
     )
+    checked_every(cells_every, film, engine, out)
     if bisect:
         _refuse_to_bisect(name, out, members, bool(asked.culture))
         _refuse_early("phx50", asked)
         _bisect(asked, tolerance, json)
         return
     with _artist(out) as artist:  # it gets ready while the experiment is checked and run
-        _refuse_early(name, asked)
-        _run(name, asked, out, json, artist)
+        _run(name, asked, out, json, artist, _refuse_early(name, asked))
 
 
 @contextmanager
@@ -183,9 +194,11 @@ class _Asked:
     culture: dict[str, object] = field(default_factory=dict)
     hepatocytes: int | None = None
     checkpoint: Path | None = None
+    cells_every: float | None = None
+    film: bool = False
 
 
-def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None) -> None:
+def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None, end_h: float) -> None:
     """Run, write, and print."""
     if out is not None:
         from hepatalk.cli.folder import check_writable
@@ -196,7 +209,15 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist 
         if _kernels_are_compiled()
         else f"running {name}; the first run compiles, for a minute ..."
     )
-    finished, knowledge = background(lambda: _perform(name, asked))
+    with prepared(out, asked.engine) as stage:
+        _run_and_write(name, asked, out, json, artist, stage, end_h)
+
+
+def _run_and_write(
+    name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None, stage: Path | None, end_h: float
+) -> None:
+    tables = tables_for(stage, end_h, asked.cells_every, asked.film, asked.checkpoint)
+    finished, knowledge = background(lambda: _perform(name, asked, tables))
     for text in _advice(finished, knowledge):
         warn(text)
     if asked.members != 1:
@@ -205,7 +226,11 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist 
         from hepatalk.cli.folder import write_run
 
         note("writing the report ...")
-        write_run(finished, out, knowledge, artist)
+        cells = None
+        settings = _lobule_settings(asked, tables)
+        if stage is not None and tables is not None and settings is not None:
+            cells = finished_cells(tables, stage, finished.result, hepatocytes=settings.hepatocytes)
+        write_run(finished, out, knowledge, artist, stage=stage, cells=cells, film=asked.film)
     if json:
         print_json(finished.result.to_json())
         return
@@ -279,8 +304,11 @@ def _refuse_for_engine(asked: _Asked) -> None:
         )
 
 
-def _refuse_early(name: str, asked: _Asked) -> None:
-    """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds."""
+def _refuse_early(name: str, asked: _Asked) -> float:
+    """Find what is wrong with the experiment itself before the model and its solver are loaded, which takes seconds.
+
+    Returns the length of the run in h.
+    """
     from hepatalk.cli.members import refuse_members
     from hepatalk.experiments.experiment import load_experiment, overridden, with_items
 
@@ -300,10 +328,10 @@ def _refuse_early(name: str, asked: _Asked) -> None:
         parameters=asked.values,
         culture=asked.culture,
     )
-    with_items(posed, asked.items, "command line")
+    return with_items(posed, asked.items, "command line").end_h
 
 
-def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
+def _perform(name: str, asked: _Asked, tables: CellTables | None = None) -> tuple[Run, Knowledge]:
     from hepatalk.cli.members import told
     from hepatalk.experiments.run import perform
     from hepatalk.knowledge.load import load
@@ -323,12 +351,12 @@ def _perform(name: str, asked: _Asked) -> tuple[Run, Knowledge]:
         culture=asked.culture,
         knowledge=knowledge,
         progress=told("lobule", "") if asked.engine == "lobule" else None,
-        lobule=_lobule_settings(asked),
+        lobule=_lobule_settings(asked, tables),
     )
     return finished, knowledge
 
 
-def _lobule_settings(asked: _Asked) -> LobuleSettings | None:
+def _lobule_settings(asked: _Asked, tables: CellTables | None) -> LobuleSettings | None:
     """Return what was asked of the lobule, None for the other engine."""
     if asked.engine != "lobule":
         return None
@@ -336,7 +364,9 @@ def _lobule_settings(asked: _Asked) -> LobuleSettings | None:
     from hepatalk.engines.lobule.engine import LobuleSettings
 
     number = DEFAULT_HEPATOCYTES if asked.hepatocytes is None else asked.hepatocytes
-    return LobuleSettings(hepatocytes=number, checkpoint=asked.checkpoint)
+    if tables is None:
+        return LobuleSettings(hepatocytes=number, checkpoint=asked.checkpoint)
+    return LobuleSettings(hepatocytes=number, checkpoint=asked.checkpoint, cells_at_h=tables.wanted_h, keep=tables)
 
 
 def _refuse_to_bisect(name: str, out: Path | None, members: int, in_dish: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,20 @@ if TYPE_CHECKING:
     from hepatalk.experiments.run import Run
     from hepatalk.knowledge.load import Knowledge
     from hepatalk.plots.view import View
+    from hepatalk.results.cells import Cells
 
 __all__ = ["write_report"]
 
 
-def write_report(run: Run, path: str | Path, knowledge: Knowledge | None = None, *, view: View | None = None) -> Path:
+def write_report(
+    run: Run,
+    path: str | Path,
+    knowledge: Knowledge | None = None,
+    *,
+    view: View | None = None,
+    cells: Cells | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+) -> Path:
     """Write the report of a run.
 
     Parameters
@@ -25,6 +35,10 @@ def write_report(run: Run, path: str | Path, knowledge: Knowledge | None = None,
         The shipped knowledge base when omitted.
     view : View, optional
         What `hepatalk.plots.view.view_of` gathered from the run, where it is at hand.
+    cells : Cells, optional
+        Of a lobule, where they were kept: adds a section with a view in three dimensions.
+    pictures : mapping of str to bytes, optional
+        For that section: PNG by file name, from `hepatalk.plots.in_space.lobule_figures`.
 
     Returns
     -------
@@ -40,6 +54,6 @@ def write_report(run: Run, path: str | Path, knowledge: Knowledge | None = None,
     from hepatalk.plots.view import view_of
     from hepatalk.report.page import page
 
-    html = page(view_of(run, knowledge) if view is None else view)
+    html = page(view_of(run, knowledge) if view is None else view, cells, pictures or {})
     write_whole(Path(path), html.encode("utf-8"))
     return Path(path)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepatalk.plots.captions import TITLES, caption
 from hepatalk.plots.view import View
 from hepatalk.report import sections
 from hepatalk.report.charts import charts
+from hepatalk.report.space import CHART, in_space, three_d
 from hepatalk.report.words import summary
+
+if TYPE_CHECKING:
+    from hepatalk.results.cells import Cells
 
 __all__ = ["page"]
 
@@ -30,13 +35,16 @@ _WHY = (
 )
 
 
-def page(view: View) -> str:
-    """Return the whole report as one HTML text."""
+def page(view: View, cells: Cells | None = None, pictures: Mapping[str, bytes] | None = None) -> str:
+    """Return the whole report as one HTML text, with a section of the cells of a lobule where they were kept."""
     origin = view.result.provenance
     title = f"{origin.title}, {origin.species}"
+    space = cells if cells is not None and cells.times_h else None
+    drawn = charts(view) | ({} if space is None else {CHART: three_d(space)})
     parts = [
         ("key", "Key readouts", sections.key_readouts(view)),
         ("figures", "Figures", _figures(view)),
+        *([] if space is None else [("space", "In space", in_space(space, pictures or {}))]),
         ("why", "What started it, what stopped it", f"<p>{escape(_WHY)}</p>{sections.why(view)}"),
         ("disputes", "Disputes and hypotheses", sections.disputes(view)),
         ("provenance", "Provenance", sections.provenance(view)),
@@ -55,7 +63,7 @@ def page(view: View) -> str:
         f"<code>{escape(origin.experiment)}</code>, model <code>{escape(origin.model_hash)}</code>, "
         f"knowledge <code>{escape(origin.knowledge_version)}</code>.</p>"
         f"<p class='summary'>{escape(summary(view))}</p><nav>{menu}</nav>{body}</main>"
-        f'<script id="charts" type="application/json">{_embedded(charts(view))}</script>'
+        f'<script id="charts" type="application/json">{_embedded(drawn)}</script>'
         f"<script>{_plotly()}</script><script>{_own('draw.js')}</script></body></html>\n"
     )
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hepatalk.results.result import Result
 
-__all__ = ["zarr_files"]
+__all__ = ["array_files", "group_file", "zarr_files"]
 
 #: NaN marks what is missing, since no stored value may be NaN; xarray keeps its fill value as the bytes in base64.
 _FILL_VALUE = base64.standard_b64encode(struct.pack("<d", float("nan"))).decode()
@@ -45,10 +45,10 @@ def zarr_files(result: Result, attributes: Mapping[str, Any]) -> dict[str, bytes
         By path within the group, with '/'.
     """
     own = {**result.identity, "readouts": list(result.names), **attributes}
-    files = {"zarr.json": _text({"attributes": own, "zarr_format": 3, "node_type": "group"})}
+    files = {"zarr.json": group_file(own)}
 
     def add(name: str, values: NDArray[np.float64], dimensions: Sequence[str], labels: Mapping[str, Any]) -> None:
-        for path, content in _array(values, dimensions, labels).items():
+        for path, content in array_files(values, dimensions, {**labels, "_FillValue": _FILL_VALUE}).items():
             files[f"{name}/{path}"] = content
 
     add("time", result.time_h, ("time",), {"units": "h"})
@@ -63,30 +63,50 @@ def zarr_files(result: Result, attributes: Mapping[str, Any]) -> dict[str, bytes
     return files
 
 
-def _array(values: NDArray[np.float64], dimensions: Sequence[str], labels: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return description and chunk of an array; one chunk, because a series is always read whole."""
+def array_files(values: NDArray[Any], dimensions: Sequence[str], labels: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return description and chunk of an array; one chunk, because a series or a column is always read whole.
+
+    Parameters
+    ----------
+    values : array
+        Floats or integers, of any shape.
+    dimensions : sequence of str
+    labels : mapping
+        Attributes of the array, JSON values.
+
+    Returns
+    -------
+    dict of str to bytes
+        By path within the array, with '/'.
+    """
     from numcodecs.zstd import Zstd
 
-    shape = list(values.shape)
+    kind, shape = values.dtype, list(values.shape)
+    order = {"configuration": {"endian": "little"}} if kind.itemsize > 1 else {}
     description = {
         "shape": shape,
-        "data_type": "float64",
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+        "data_type": kind.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [max(n, 1) for n in shape]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": "NaN",
+        "fill_value": "NaN" if kind.kind == "f" else 0,
         "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "bytes", **order},
             {"name": "zstd", "configuration": {"level": _ZSTD_LEVEL, "checksum": False}},
         ],
-        "attributes": {**labels, "_FillValue": _FILL_VALUE},
+        "attributes": dict(labels),
         "dimension_names": list(dimensions),
         "zarr_format": 3,
         "node_type": "array",
         "storage_transformers": [],
     }
-    plain = np.ascontiguousarray(values, dtype="<f8").tobytes()
+    plain = np.ascontiguousarray(values, dtype=kind.newbyteorder("<")).tobytes()
     chunk = "/".join(["c", *("0" for _ in shape)])
     return {"zarr.json": _text(description), chunk: bytes(Zstd(level=_ZSTD_LEVEL).encode(plain))}
+
+
+def group_file(attributes: Mapping[str, Any]) -> bytes:
+    """Return the description of a group with such attributes, JSON values."""
+    return _text({"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"})
 
 
 def _text(value: Mapping[str, Any]) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hepatalk.engines.lobule.state import State
     from hepatalk.engines.lobule.system import LobuleSystem
 
-__all__ = ["Snapshot", "take"]
+__all__ = ["Snapshot", "anatomy_of", "take"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -49,7 +49,10 @@ class Snapshot:
     site_zone : (n_sites,) int array
     fields : mapping of str to (n_sites,) float array
         Signals, nodes, stores and dead tissue at the sites, by the names of the model's states without their place;
-        NaN where a zone does not have them; and ``flow``, ``shear``, ``oxygen``, ``volume`` relative to health.
+        NaN where a zone does not have them; ``flow``, ``shear``, ``oxygen``, ``volume``, ``radius`` relative to health;
+        ``dead_area``, ``necrotic_area`` as fractions of the section.
+    anatomy : mapping of str to array
+        What stays as it is in health: see `anatomy_of`. Empty for a tissue without a place in space.
     """
 
     time_h: float
@@ -71,10 +74,58 @@ class Snapshot:
     site_position: Floats
     site_zone: Ints
     fields: Mapping[str, Floats]
+    anatomy: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 #: Quantities of a zone that are no states, and are kept as fields.
-_LAWS = ("shear", "oxygen", "volume")
+_LAWS = ("shear", "oxygen", "volume", "radius", "dead_area", "necrotic_area")
+
+
+def anatomy_of(system: LobuleSystem) -> dict[str, npt.NDArray[Any]]:
+    """Return the parts of a healthy lobule that tables and pictures need beside the cells.
+
+    Returns
+    -------
+    dict of str to array
+        Sites, in the order of the engine: ``site_depth`` (0 portal to 1 central), ``site_volume`` (um^3),
+        ``site_lobule``. Segments: ``node`` (n, 3), ``edge`` (e, 2), ``edge_radius``, ``edge_kind``. Hexagons:
+        ``centre`` (L, 2), ``corner`` (C, 2), ``corners`` (L, 6), ``face`` (F, 2), ``inward`` (6, 2). ``duct`` (d, 2)
+        and ``duct_outwards`` (angle). ``cell_diameter`` (n_types,), in the order of ``types``. Of one value each:
+        ``lobule_radius``, ``height``, ``central_vein_radius``, ``portal_tract_radius``, ``portal_vein_radius``,
+        ``duct_radius``, ``hepatocyte_diameter``. All lengths in um.
+    """
+    space = system.tissue.space
+    if space is None:
+        return {}
+    g, order = space.geometry, space.order
+    a, f = g.anatomy, g.frame
+    single = {
+        "lobule_radius": f.radius,
+        "height": f.height,
+        "central_vein_radius": a.central_vein_radius,
+        "portal_tract_radius": a.portal_tract_radius,
+        "portal_vein_radius": a.portal_vein_radius,
+        "duct_radius": g.ducts.radius,
+        "hepatocyte_diameter": a.hepatocyte_diameter,
+    }
+    return {
+        "site_depth": g.sites.depth[order],
+        "site_volume": g.sites.volume[order],
+        "site_lobule": g.sites.lobule[order],
+        "node": g.network.nodes,
+        "edge": g.network.edges,
+        "edge_radius": g.network.radius,
+        "edge_kind": g.network.kind,
+        "centre": f.centre,
+        "corner": f.corner,
+        "corners": f.corners,
+        "face": f.face,
+        "inward": f.inward,
+        "duct": g.ducts.position,
+        "duct_outwards": g.ducts.outwards,
+        "cell_diameter": np.array([a.cell_diameter[name] for name in system.comps.types]),
+        **{name: np.array([float(value)]) for name, value in single.items()},
+    }
 
 
 def take(system: LobuleSystem, state: State) -> Snapshot:
@@ -113,4 +164,5 @@ def take(system: LobuleSystem, state: State) -> Snapshot:
         site_position=tissue.position if system.motion is None else system.motion.sites(scale),
         site_zone=tissue.zone + 1,
         fields=fields,
+        anatomy=anatomy_of(system),
     )

@@ -140,7 +140,7 @@ def test_without_anndata(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_with_anndata(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub = SimpleNamespace(AnnData=lambda **parts: SimpleNamespace(**parts))
+    stub = SimpleNamespace(AnnData=SimpleNamespace)
     monkeypatch.setitem(sys.modules, "anndata", stub)
     found = to_anndata(load_cells(run).at(0.0))
     assert found.obs.index.tolist() == ["0", "1", "2"]

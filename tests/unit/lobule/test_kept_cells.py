@@ -68,7 +68,7 @@ def test_the_name_of_a_compartment_is_taken_apart() -> None:
 
 
 def test_what_was_handed_out_comes_back(kept: tuple[Path, Run, list[Snapshot]], cells: Cells) -> None:
-    _, run, moments = kept
+    _, _, moments = kept
     assert np.allclose(cells.times_h, [0.0, 6.0, 12.0, 24.0, 30.0], atol=0.25)
     assert cells.attributes["hepatocytes"] == 150
     assert cells.attributes["seed"] == 4

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hepatalk.cli.index import KINDS
+from hepatalk.results.cells import load_cells
 from hepatalk.results.store import load_result, save_result
 
 HEPATALK = str(Path(sys.executable).with_name("hepatalk"))
@@ -367,3 +368,26 @@ def test_score_prints_failing_rows_first_and_the_denominators(tmp_path: Path) ->
         line.startswith("validate: ") and line.endswith("2 of 3 are scored (not: 1 no_such_readout)") for line in said
     )
     assert any(line.startswith("calibrate: ") and line.endswith("1 of 1 are scored") for line in said)
+
+
+# --- a lobule in space ---------------------------------------------------------------------------------------------
+
+
+def test_a_lobule_keeps_its_cells_until_another_run_takes_the_folder(tmp_path: Path) -> None:
+    small = ("--engine", "lobule", "--hepatocytes", "150", "--days", "0.5", "--seed", "3")
+    more = ("--cells-every", "6", "--film", "--checkpoint", "run.npz", "--out", "l")
+    hepatalk("run", "phx70", *small, *more, cwd=tmp_path)
+    cells = load_cells(tmp_path / "l")
+    assert [round(t) for t in cells.times_h] == [0, 6, 12]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["l"]
+    figures = {p.name for p in (tmp_path / "l" / "figures").iterdir()}
+    assert {"sections.png", "section_12h.png", "zones.png", "tissue.png", "clones.png", "film.gif"} <= figures
+    report = (tmp_path / "l" / "report.html").read_text(encoding="utf-8")
+    assert "chart-lobule" in report
+    before = {p: p.read_bytes() for p in (tmp_path / "l" / "cells.zarr").rglob("*") if p.is_file()}
+    hepatalk("report", "l", cwd=tmp_path)
+    assert {p: p.read_bytes() for p in before} == before
+    assert (tmp_path / "l" / "report.html").read_text(encoding="utf-8") == report
+    hepatalk("run", "sham", "--days", "1", "--out", "l", cwd=tmp_path)
+    assert not (tmp_path / "l" / "cells.zarr").exists()
+    assert not list((tmp_path / "l").glob(".*"))

@@ -91,13 +91,7 @@ def section(
     ResultError
         For values of another number than sites or cells, a height outside the slab, or no thickness.
     """
-    height = geometry.anatomy.height
-    middle = 0.5 * height if z is None else z
-    if not 0.0 <= middle <= height:
-        raise ResultError(f"section at z = {middle:g} um; allowed: 0 to {height:.4g}, the height of the slab")
-    slab = geometry.anatomy.hepatocyte_diameter if thickness is None else thickness
-    if not slab > 0.0:
-        raise ResultError(f"section of thickness {slab:g} um; allowed: above 0")
+    middle, slab = _slice(geometry, z, thickness)
     values = _values(geometry, colour_by)
     with styled():
         figure = Figure(figsize=(_SIZE_IN, _SIZE_IN), dpi=_DOTS, facecolor="white")
@@ -115,6 +109,18 @@ def section(
         axes.set_title(title or f"Section at {middle:.0f} µm, {slab:.0f} µm thick", pad=4)
         _key(figure, axes, geometry, colour_by, values, limits, label)
     return figure
+
+
+def _slice(geometry: Geometry, z: float | None, thickness: float | None) -> tuple[float, float]:
+    """Return the middle and the thickness of a slice, um."""
+    height = geometry.anatomy.height
+    middle = 0.5 * height if z is None else z
+    if not 0.0 <= middle <= height:
+        raise ResultError(f"section at z = {middle:g} um; allowed: 0 to {height:.4g}, the height of the slab")
+    slab = geometry.anatomy.hepatocyte_diameter if thickness is None else thickness
+    if not slab > 0.0:
+        raise ResultError(f"section of thickness {slab:g} um; allowed: above 0")
+    return middle, slab
 
 
 def _values(geometry: Geometry, colour_by: str | npt.ArrayLike) -> Floats | None:

@@ -273,3 +273,14 @@ def test_a_resection_after_rest_is_a_resection(model: CompiledModel, zones: Tiss
     assert (np.abs(a.mean(axis=0) - b.mean(axis=0)) / error).max() < 6.8
     # And what is compared tells a liver at 24 h from one that was resected an hour earlier or later.
     assert np.abs(error / b.mean(axis=0))[:3].max() < 0.01
+
+
+def test_after_death_everything_is_held(model: CompiledModel, zones: Tissue) -> None:
+    cut = Change(0.0, "scale_extensive", "liver", 0.03, "97% removed")
+    course = run(model, zones, [cut], np.arange(0.0, 31.0, 2.0))
+    assert course.died_at_h is not None
+    assert 0.0 < course.died_at_h < 28.0
+    after = course.time_h > course.died_at_h
+    last = course.states[~after][-1]
+    assert (course.states[after] == last).all()
+    assert np.isfinite(course.states).all()

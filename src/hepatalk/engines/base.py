@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.schedule import Change
 
-__all__ = ["Course", "Engine", "Progress"]
+__all__ = ["Course", "Engine", "Progress", "hold_after_death"]
 
 Floats = npt.NDArray[np.float64]
 #: Called with the fraction of the run that is done, between 0 and 1.
@@ -42,6 +42,24 @@ class Course:
     param_sets: Floats
     param_set_of: npt.NDArray[np.int64]
     died_at_h: float | None
+
+
+def hold_after_death(states: Floats, time_h: Floats, died: float) -> Floats:
+    """Return the course, (n_times, n_states), with everything held at the last output before death.
+
+    Parameters
+    ----------
+    states : (n_times, n_states) float array
+    time_h : (n_times,) float array
+    died : float
+        In h; negative when it was before time zero, and the first output is then held.
+    """
+    out = states.copy()
+    after = np.flatnonzero(time_h > died)
+    if len(after):
+        last = max(int(after[0]) - 1, 0)
+        out[after] = out[last]
+    return out
 
 
 class Engine(Protocol):

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.base import Course, Progress, hold_after_death
 from hepatalk.engines.lobule.anatomy import DEFAULT_HEPATOCYTES
 from hepatalk.engines.lobule.changes import apply_change
 from hepatalk.engines.lobule.checkpoint import Progressed, key_of, read, write
@@ -174,6 +174,8 @@ class LobuleEngine:
         if self.settings.checkpoint:
             self.settings.checkpoint.unlink(missing_ok=True)
         states, died = resumed.out, resumed.state.died_at_h
+        if died is not None:
+            states = hold_after_death(states, times, died)
         return Course(times, states, np.array(resumed.sets), resumed.which, died)
 
     def _key(self, model: CompiledModel, changes: Sequence[Change], times: Floats) -> dict[str, str]:

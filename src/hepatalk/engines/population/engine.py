@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.base import Course, Progress
+from hepatalk.engines.base import Course, Progress, hold_after_death
 from hepatalk.engines.population.blame import largest_term, slot_in_words
 from hepatalk.engines.population.changes import apply_change, relabelled
 from hepatalk.engines.population.jacobian import Sparsity, sparsity_of
@@ -362,24 +362,6 @@ class PopulationEngine:
         derivative(yp, values, m.flux_start, m.flux, m.coefficient)
         j = int(np.abs(yp).argmax())
         return f"fastest state {m.state_names[j]!r} ({yp[j]:.3g} per h)"
-
-
-def hold_after_death(states: Floats, time_h: Floats, died: float) -> Floats:
-    """Return the course, (n_times, n_states), with everything held at the last output before death.
-
-    Parameters
-    ----------
-    states : (n_times, n_states) float array
-    time_h : (n_times,) float array
-    died : float
-        In h; negative when it was before time zero, and the first output is then held.
-    """
-    out = states.copy()
-    after = np.flatnonzero(time_h > died)
-    if len(after):
-        last = max(int(after[0]) - 1, 0)
-        out[after] = out[last]
-    return out
 
 
 @contextlib.contextmanager

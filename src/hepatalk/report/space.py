@@ -24,8 +24,9 @@ __all__ = ["CHART", "in_space", "three_d"]
 
 #: Name of the chart in three dimensions.
 CHART = "lobule"
-#: What the page has room for: moments (and the last one), dots of all moments, and width of a picture in pixels.
-_MOMENTS_H, _MOST_POINTS, _WIDEST = (0.0, 24.0, 48.0, 72.0), 16_000, 1400
+#: What the page has room for: moments (and the last one), dots of all moments; pixels and bytes of a picture.
+_MOMENTS_H, _MOST_POINTS = (0.0, 24.0, 48.0, 72.0), 12_000
+_WIDTHS, _MOST_BYTES = (1400, 1250, 1100, 950, 800), 280_000
 #: Diameter of a dot, in pixels, in health.
 _DOT = {"HEP": 9.0, "KC": 6.0, "HSC": 4.5, "LSEC": 3.0, "BEC": 4.5, "BIP": 4.5}
 _PICTURES = {
@@ -78,15 +79,17 @@ def in_space(cells: Cells, pictures: Mapping[str, bytes]) -> str:
 
 
 def _lighter(picture: bytes) -> bytes:
-    """Return a PNG in 128 colours: a third of the size, and hardly another picture."""
+    """Return a PNG in 128 colours, and smaller the more it shows: a page has room for so many bytes of each."""
     from PIL import Image
 
     with Image.open(io.BytesIO(picture)) as opened:
         plain = opened.convert("RGB")
-        plain.thumbnail((_WIDEST, 2 * _WIDEST))
-        small = plain.quantize(128, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    small.save(buffer, format="PNG", optimize=True)
+    for width in _WIDTHS:
+        plain.thumbnail((width, 2 * width))
+        buffer = io.BytesIO()
+        plain.quantize(128, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+        if buffer.tell() <= _MOST_BYTES:
+            break
     return buffer.getvalue()
 
 

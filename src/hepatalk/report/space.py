@@ -79,7 +79,7 @@ def in_space(cells: Cells, pictures: Mapping[str, bytes]) -> str:
 
 
 def _lighter(picture: bytes) -> bytes:
-    """Return a PNG in 128 colours, and smaller the more it shows: a page has room for so many bytes of each."""
+    """Return a PNG in 256 colours, and smaller the more it shows: a page has room for so many bytes of each."""
     from PIL import Image
 
     with Image.open(io.BytesIO(picture)) as opened:
@@ -87,7 +87,9 @@ def _lighter(picture: bytes) -> bytes:
     for width in _WIDTHS:
         plain.thumbnail((width, 2 * width))
         buffer = io.BytesIO()
-        plain.quantize(128, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+        # Rare colours, such as those of rare cells, keep a place.
+        few = plain.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(buffer, format="PNG", optimize=True)
         if buffer.tell() <= _MOST_BYTES:
             break
     return buffer.getvalue()

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
-from PIL import Image
+from PIL import Image, ImageColor
 
 from hepatalk.engines.lobule.engine import LobuleSettings
 from hepatalk.engines.lobule.record import Snapshot
 from hepatalk.experiments.run import Run, perform
 from hepatalk.knowledge.load import load
 from hepatalk.plots.in_space import draw_film, lobule_figures, painter_of
+from hepatalk.plots.palette import CELL_COLOURS
 from hepatalk.plots.series import PHASES, moment_label, moment_name, nearest_times, one_moment, series
 from hepatalk.plots.tissue import clones, tissue, zones
 from hepatalk.report import write_report
-from hepatalk.report.space import CHART, three_d
+from hepatalk.report.space import CHART, _lighter, three_d
 from hepatalk.results import load_result, save_result
 from hepatalk.results.cell_tables import CELLS, DEPTH_BINS, CellTables, parted, table_times
 from hepatalk.results.cells import Cells, load_cells
@@ -202,3 +203,18 @@ def test_the_page_shows_the_lobule_and_says_what_it_cannot(
 def test_cells_are_tied_to_their_result(kept: tuple[Path, Run, list[Snapshot]]) -> None:
     head = json.loads((kept[0] / CELLS / "zarr.json").read_bytes())["attributes"]
     assert head["of_result_sha256"] == load_result(kept[0]).content_hash()
+
+
+def test_pictures_of_the_page_are_light_and_keep_the_colours_of_rare_cells() -> None:
+    picture = Image.effect_noise((1740, 900), 120.0).convert("RGB")
+    for k, colour in enumerate(CELL_COLOURS.values()):
+        picture.paste(colour, (100 * k, 0, 100 * k + 30, 30))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    with Image.open(io.BytesIO(_lighter(buffer.getvalue()))) as light:
+        shown = light.convert("RGB")
+    share = shown.width / 1740
+    assert shown.width <= 1400
+    for k, colour in enumerate(CELL_COLOURS.values()):
+        found = shown.getpixel((round((100 * k + 15) * share), round(15 * share)))
+        assert np.abs(np.array(found) - np.array(ImageColor.getrgb(colour))).max() < 16

@@ -41,6 +41,9 @@ __all__ = ["LobuleEngine", "LobuleSettings"]
 
 Floats = npt.NDArray[np.float64]
 
+#: Bound of the error of a step in space, where chance among few neighbours is larger: ten times tighter changes the
+#: volume of a lobule of 1000 hepatocytes by less than 0.1% two days after 70% resection.
+TOLERANCE_IN_SPACE = 5e-2
 #: The first step after a change, and the longest one, in h.
 FIRST_STEP_H, LONGEST_STEP_H = 1e-3, 0.2
 #: How much the next step may be longer or shorter than this one.
@@ -112,7 +115,7 @@ class LobuleEngine:
 
         anatomy = Anatomy.of(model.anatomy, hepatocytes=settings.hepatocytes, lobules=settings.lobules)
         tissue = from_geometry(build(anatomy, seed=seed), compartments_of(model))
-        return cls(seed, tissue, settings=settings)
+        return cls(seed, tissue, TOLERANCE_IN_SPACE, settings)
 
     def run(
         self,

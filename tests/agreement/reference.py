@@ -686,7 +686,7 @@ class Reference:
         name, k = f"signal.{signal.id}", m.now(f"clearance.{signal.id}", self._clearance(signal))
         removers = {"volume": "volume", "HEP": "capacity", "bile": "bile_clearance", "KC": "KC.total"}
         remover = removers.get(signal.cleared_by)
-        supply = m.now("body.demand") * self._gates(m, 2, f"secretion.{signal.id}")
+        supply = m.now("body.release", 1.0) * m.now("body.demand") * self._gates(m, 2, f"secretion.{signal.id}")
         supply *= m.now(f"activity.{name}@blood", 1.0)
         if signal.cleared_by == "bile":
             made = self.number("bile_synthesis_share")

@@ -132,7 +132,8 @@ class TwoLobes:
 
         removers = {"volume": "volume", "HEP": "capacity", "bile": "bile_clearance", "KC": "KC.total"}
         remover = removers.get(signal.cleared_by)
-        supply = self.demand * gates(f"secretion.{signal.id}") * now(f"activity.signal.{signal.id}@blood", 1.0)
+        supply = self.demand * now("body.release", 1.0) * gates(f"secretion.{signal.id}")
+        supply *= now(f"activity.signal.{signal.id}@blood", 1.0)
         if signal.cleared_by == "bile":
             made = one.number("bile_synthesis_share")
             supply *= made + (1 - made) * state["bile_return"]

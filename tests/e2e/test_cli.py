@@ -158,7 +158,7 @@ def test_list_differs_gives_each_species_with_its_number_and_source(tmp_path: Pa
     assert [line.split()[0] for line in lines[1 : 1 + len(rows)]] == [row["id"] for row in rows]
     line = next(re.split(r"\s{2,}", x.strip()) for x in lines if x.startswith("lethal_deficit"))
     mine = "fitted: scripts/calibrate_species.py, west2005"
-    assert line[1:] == ["14", f"{mouse['value']:.4g}", "-", "h", "assumed", mine, "-"]
+    assert line[1:] == ["10.5", f"{mouse['value']:.4g}", "-", "h", "assumed", mine, "-"]
 
 
 def test_explain_tells_what_a_species_has_of_its_own(tmp_path: Path) -> None:

@@ -54,7 +54,6 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
         (["run", "phx70", "--species", "ratt"], ["unknown species 'ratt'", "nearest: rat"]),
         (["run", "hep_culture", "--engine", "lobule"], ["'lobule'", "a culture has no lobule", "population"]),
         (["run", "phx70", "--cells-every", "6"], ["--cells-every", "only a lobule", "--engine lobule"]),
-        (["run", "phx70", "--engine", "lobule", "--film"], ["--film", "--out", "folder"]),
         (["run", "phx70", "--engine", "populaton"], ["unknown engine", "population"]),
         (["run", "phx70", "--days", "-3"], ["'days'", "-3.0", "0 < days <= 3650"]),
         (["run", "phx70", "--days", "nan"], ["'days'", "nan", "0 < days <= 3650"]),
@@ -225,7 +224,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None]
         def save_figures(run: Run, directory: Path, view: object) -> None:
             (directory / "volume.png").write_text(run.experiment.title, encoding="utf-8")
 
-        def write_report(run: Run, path: Path, knowledge: Knowledge, view: object) -> None:
+        def write_report(run: Run, path: Path, knowledge: Knowledge, **parts: object) -> None:
             path.write_text("half", encoding="utf-8")
             if failure is not None:
                 raise failure

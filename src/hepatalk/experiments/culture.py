@@ -61,7 +61,7 @@ _IN_A_DISH = frozenset(
 #: Parameters that the dish itself sets.
 _OF_THE_DISH = (
     *("body.inflow", "body.inflow_answers", "body.arterial_inflow", "body.oxygen_beside_blood", "body.demand_shared"),
-    *("body.space", "lethal_deficit"),
+    *("body.release", "body.space", "lethal_deficit"),
 )
 
 Cell = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_]{0,39}$")]

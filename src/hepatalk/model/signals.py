@@ -120,10 +120,12 @@ def _write_systemic(c: Compiler, signal: Signal) -> None:
         c.gates.ask(target)
     factors = _gates_of_body(c, f"secretion.{signal.id}")
     carried = f"supply.{signal.id}"
+    # 1, and 0 where no body is left that could release anything.
+    released = t.param("body.release", 1.0)
     supply = t.op(
         Law.PRODUCT,
         [c.slot("demand"), *factors, *([c.slot("bile_supply")] if signal.cleared_by == "bile" else [])],
-        [k, *([activity] if activity is not None else [])],
+        [k, released, *([activity] if activity is not None else [])],
         name=carried,
         rows=[*signal.rows, *c.rows_of(carried)],
     )

@@ -210,8 +210,8 @@ def test_a_greater_loss_of_hepatocytes_takes_more_from_ducts(model: CompiledMode
 
 
 @pytest.mark.xfail(
-    reason="since stellate cells answer to ligated ducts, 7% of cholangiocytes come from hepatocytes after ligation alone, "
-    "more than with the ducts poisoned too; rats show the opposite: docs/science.md, what comes out wrong",
+    reason="since stellate cells answer to ligated ducts, 7% of cholangiocytes come from hepatocytes after ligation "
+    "alone, more than with the ducts poisoned too; rats show the opposite: docs/science.md, what comes out wrong",
 )
 def test_ducts_come_from_hepatocytes_when_they_are_lost(model: CompiledModel) -> None:
     tied = run(model, CHOLESTASIS)

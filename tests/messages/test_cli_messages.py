@@ -135,6 +135,12 @@ def test_a_file_in_the_way_is_found_before_the_run(tmp_path: Path) -> None:
     assert time.monotonic() - start < 10.0  # such a run takes far longer
 
 
+def test_a_film_without_a_folder_is_refused(tmp_path: Path) -> None:
+    said = refused(["run", "phx70", "--engine", "lobule", "--film"], tmp_path)
+    assert "--film" in said
+    assert "--out" in said
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing refuses the superuser")
 def test_a_folder_that_refuses_is_found_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)

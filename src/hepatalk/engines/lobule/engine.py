@@ -41,8 +41,8 @@ __all__ = ["LobuleEngine", "LobuleSettings"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Bound of the error of a step in space, where chance among few neighbours is larger. Two days after the
-#: loss of 70% of the liver, in a lobule of 1000 hepatocytes, 0.03 in place of 0.01 moves the volume by less than 0.1%, and 0.1 by 0.3%.
+#: Bound of the error of a step in space, where chance among few neighbours is larger. Two days after the loss of 70% of
+#: the liver, in a lobule of 1000 hepatocytes, 0.03 in place of 0.01 moves the volume by less than 0.1%, 0.1 by 0.3%.
 TOLERANCE_IN_SPACE = 5e-2
 #: The first step after a change, and the longest one, in h.
 FIRST_STEP_H, LONGEST_STEP_H = 1e-3, 0.2

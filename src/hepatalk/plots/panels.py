@@ -385,14 +385,14 @@ def _drive(axes: Axes, drive: Drive, view: View) -> None:
     direct = sum(row.level == 1 for row in drive.rows)
     if 0 < direct < len(drive.rows):
         axes.axhline(direct - 0.5, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-    # Both labels start at the border between the two kinds and lead away from it, so that they never meet.
+    # Both labels stand at the border between the two kinds, one on each side, where the last days are quiet.
     border = direct - 0.5
     for text, shown, away, side in (
-        ("direct", direct > 0, -0.15, "bottom"),
-        ("upstream", direct < len(drive.rows), 0.15, "top"),
+        ("direct", direct > 0, -0.06, "bottom"),
+        ("upstream", direct < len(drive.rows), 0.06, "top"),
     ):
         if shown:
-            axes.text(1.006, border + away, text, transform=axes.get_yaxis_transform(), rotation=-90, va=side,
+            axes.text(0.998, border + away, text, transform=axes.get_yaxis_transform(), ha="right", va=side,
                       fontsize=7.5, color=MUTED)  # fmt: skip
     axes.annotate(
         f"above its line: pushes, below: brakes; full row: ±{scale:.1f} in ln(rate / healthy rate)",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["print_summary"]
 
 _TIMES_H = (0.0, 10.0, 24.0, 48.0, 72.0, 168.0, 336.0)
+#: Numbers below this are what rounding leaves of zero.
+_ROUNDING = 1e-12
 _VOLUME, _DIET = "liver_volume_fraction", "Carbohydrate"
 
 
@@ -56,9 +58,14 @@ def _print_dish(run: Run) -> None:
     say("in the dish: " + ", ".join(f"{cell} x {n:g}" for cell, n in cells.items()) + " of a healthy liver")
     times = [m.at_h for m in marks(run, _TIMES_H)]
     names = [name for name in run.experiment.readouts if name != "survived"]
-    rows = [(name, *(f"{result.at(name, t):.4g}" for t in times), result.unit(name)) for name in names]
+    rows = [(name, *(_figure(result.at(name, t)) for t in times), result.unit(name)) for name in names]
     columns = tuple(f"{t:g} h" for t in times)
     table(("readout", *columns, "unit"), rows, right=columns)
+
+
+def _figure(value: float) -> str:
+    """Return a number to four digits; what is left of a level by rounding is nothing."""
+    return "0" if abs(value) < _ROUNDING else f"{value:.4g}"
 
 
 def _print_volume(run: Run) -> None:

@@ -8,7 +8,17 @@ from hepatalk.plots.palette import CELL_NAMES, duration
 from hepatalk.plots.view import View
 from hepatalk.results.band import Bands
 
-__all__ = ["READOUT_NAMES", "TITLES", "band_label", "caption", "citation", "diet_label", "state_label"]
+__all__ = [
+    "READOUT_NAMES",
+    "REMNANT",
+    "TITLES",
+    "band_label",
+    "caption",
+    "citation",
+    "diet_label",
+    "state_label",
+    "titles",
+]
 
 TITLES = {
     "liver_volume": "Liver volume",
@@ -31,6 +41,20 @@ READOUT_NAMES = {
     "hepatocyte_volume": "cell volume",
     "hepatocyte_mass": "mass",
 }
+
+
+#: What the mass at time zero is called, in an animal and in a dish.
+REMNANT = {False: "left by the injury", True: "cells at time zero"}
+#: Figures that say nothing of cells in a dish: no blood reaches it, and it is not a liver.
+_NOT_OF_A_DISH = frozenset(("liver_volume", "flow"))
+
+
+def titles(view: View) -> dict[str, str]:
+    """Return the figures that a run has, by name, with their titles: all of `TITLES`, or those of a dish."""
+    if view.dish is None:
+        return dict(TITLES)
+    without = _NOT_OF_A_DISH if "HEP" in view.dish.cells else _NOT_OF_A_DISH | {"hepatocytes"}
+    return {name: title for name, title in TITLES.items() if name not in without}
 
 
 def diet_label(diet: str) -> str:
@@ -174,7 +198,7 @@ def _hepatocytes(view: View) -> tuple[str, ...]:
     return (
         f"In the model, after {duration(end)}: number {result.at('hepatocyte_count', end):.2f}, mean cell volume",
         f"{result.at('hepatocyte_volume', end):.2f} and mass {result.at('hepatocyte_mass', end):.2f} of the healthy",
-        "values. Right: mass left by the injury, growth of the cells that were left, and new cells at their present",
+        "values. Right: mass at time zero, growth of these cells, and new cells at their present",
         "size.",
     )
 

@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.patheffects import withStroke
 
-from hepatalk.plots.captions import READOUT_NAMES, TITLES, band_label, caption, diet_label, state_label
+from hepatalk.plots.captions import READOUT_NAMES, REMNANT, TITLES, band_label, caption, diet_label, state_label, titles
 from hepatalk.plots.frame import day_axis, encoded, framed, hour_axis, placed, root_axis, styled
 from hepatalk.plots.palette import (
     BRAKE,
     CELL_COLOURS,
     CELL_DASHES,
     CELL_NAMES,
-    CELLS,
     DIET_COLOURS,
     INK,
     MODEL,
@@ -60,7 +59,7 @@ def draw_all(view: View) -> dict[str, Figure]:
         "hepatocytes": _hepatocytes,
     }
     with styled():
-        return {name: function(view) for name, function in draw.items()}
+        return {name: draw[name](view) for name in titles(view)}
 
 
 def _end_h(view: View) -> float:
@@ -166,8 +165,8 @@ def _s_phase(view: View) -> Figure:
     figure, below = framed(_title(view, "s_phase"), caption(view, "s_phase"), 4.4)
     (axes,) = placed(figure, below, top=0.85, right=0.4)
     t, end_h = view.result.time_h, _end_h(view)
-    highest = max((float(view.result.readout(f"s_phase.{c}").max()) for c in CELLS), default=0.0) * 100.0
-    for cell in CELLS:
+    highest = max((float(view.result.readout(f"s_phase.{c}").max()) for c in view.cells), default=0.0) * 100.0
+    for cell in view.cells:
         y = 100.0 * view.result.readout(f"s_phase.{cell}")
         axes.plot(
             t / 24.0,
@@ -283,7 +282,7 @@ def _states(view: View) -> Figure:
     figure, below = framed(_title(view, "states"), caption(view, "states"), 6.6)
     grid = placed(figure, below, 3, 2, wspace=0.52, hspace=0.62, right=1.3)
     x, end_h = root_hours(view.result.time_h), _end_h(view)
-    for axes, cell in zip(grid, CELLS, strict=False):
+    for axes, cell in zip(grid, view.cells, strict=False):
         states = view.states(cell)
         shares = [100.0 * view.result.readout(f"state.{cell}.{state}") for state in states]
         tints = state_tints(CELL_COLOURS[cell], states)
@@ -302,7 +301,7 @@ def _states(view: View) -> Figure:
             handlelength=1.1,
             labelspacing=0.3,
         )
-    for axes in grid[len(CELLS) :]:
+    for axes in grid[len(view.cells) :]:
         axes.set_axis_off()
     return figure
 
@@ -427,7 +426,7 @@ def _hepatocytes(view: View) -> Figure:
     g = view.growth
     tints = shades(colour, 5)
     lower, middle, upper = g.remnant, g.remnant + g.enlargement, g.remnant + g.enlargement + g.new_cells
-    right.fill_between(days, 0.0, lower, color=tints[0], label="left by the injury", linewidth=0)
+    right.fill_between(days, 0.0, lower, color=tints[0], label=REMNANT[view.dish is not None], linewidth=0)
     right.fill_between(days, lower, middle, color=tints[2], label="growth of the cells left", linewidth=0)
     right.fill_between(days, middle, upper, color=tints[3], label="new cells", linewidth=0)
     right.plot(days, upper, color=INK, linewidth=1.4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hepatalk.experiments.comparison import AnimalGroup, Study, matches_animals, rat_groups, rat_study, volume_error
+from hepatalk.experiments.culture import Culture
 from hepatalk.experiments.drivers import Driver, Prepared, Turn, drivers, drivers_over_time, since_peak
 from hepatalk.experiments.items import PartialHepatectomy
 from hepatalk.experiments.run import Run
@@ -23,6 +25,8 @@ DRIVEN = ("s_phase.HEP", "liver_volume")
 MOST_SIGNALS = 20
 #: A signal that never leaves health by more than this (log2 fold; about 7%) is not said to respond.
 LEAST_RESPONSE = 0.1
+#: A signal that never reaches this part of its healthy level in a dish was washed away and does not come back.
+LEAST_IN_DISH = 0.01
 #: How far above its start a share of cells in S phase must rise to count as a wave.
 LEAST_WAVE = 1.2
 #: Statements drawn for a readout: those that act on the process itself, and those upstream of it.
@@ -138,6 +142,16 @@ class View:
         return self.run.result
 
     @property
+    def dish(self) -> Culture | None:
+        """What a dish holds, None for an animal."""
+        return self.run.experiment.culture
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Cell types of which there are any, in the order of `CELLS`."""
+        return CELLS if self.dish is None else tuple(cell for cell in CELLS if cell in self.dish.cells)
+
+    @property
     def time_label(self) -> str:
         """What the time axis counts from."""
         resected = any(isinstance(i, PartialHepatectomy) and i.at == 0.0 for i in self.run.experiment.schedule)
@@ -175,17 +189,25 @@ def view_of(run: Run, knowledge: Knowledge | None = None) -> View:
         facts,
         animals,
         error,
-        _waves(run.result),
-        _responses(run.result),
-        tuple(_drive(run, readout, facts, prepared) for readout in DRIVEN),
+        _waves(run.result, CELLS if run.experiment.culture is None else tuple(run.experiment.culture.cells)),
+        _responses(run.result, LEAST_IN_DISH if run.experiment.culture is not None else 0.0),
+        tuple(_drive(run, readout, facts, prepared) for readout in _driven(run)),
         _growth(run.result),
     )
 
 
-def _waves(result: Result) -> tuple[Wave, ...]:
+def _driven(run: Run) -> tuple[str, ...]:
+    """Return the readouts whose drivers are looked for; a dish has no liver whose volume could be driven."""
+    culture = run.experiment.culture
+    if culture is None:
+        return DRIVEN
+    return tuple(f"s_phase.{cell}" for cell in CELLS if cell in culture.cells)[:1]
+
+
+def _waves(result: Result, cells: Collection[str]) -> tuple[Wave, ...]:
     """Return the first waves, earliest first."""
     found = []
-    for cell in CELLS:
+    for cell in (cell for cell in CELLS if cell in cells):
         item = result.readouts.get(f"s_phase.{cell}")
         # At rest a few cells divide too; the largest of their ripples is no wave.
         if item is not None and item.first_wave is not None and item.first_wave[0] > LEAST_WAVE * item.values[0]:
@@ -193,9 +215,12 @@ def _waves(result: Result) -> tuple[Wave, ...]:
     return tuple(sorted(found, key=lambda wave: wave.peak_h))
 
 
-def _responses(result: Result) -> Responses:
-    """Return the signals that respond most, in order of the time of their half-maximal response."""
-    names = [n for n in result.names if n.startswith("signal.")]
+def _responses(result: Result, least: float = 0.0) -> Responses:
+    """Return the signals that respond most, in order of the time of their half-maximal response.
+
+    Those that never exceed ``least`` (x healthy) are left out.
+    """
+    names = [n for n in result.names if n.startswith("signal.") and float(result.readout(n).max()) >= least]
     time_h = result.time_h
     levels = np.array([result.readout(n) for n in names]).reshape(len(names), len(time_h))
     logs = np.log2(np.maximum(levels, 2.0**-20))

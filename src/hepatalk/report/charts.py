@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.experiments.comparison import AnimalGroup
-from hepatalk.plots.captions import READOUT_NAMES, band_label, diet_label, state_label
+from hepatalk.plots.captions import READOUT_NAMES, REMNANT, band_label, diet_label, state_label, titles
 from hepatalk.plots.palette import (
     CELL_COLOURS,
     CELL_NAMES,
-    CELLS,
     DIET_COLOURS,
     INK,
     MODEL,
@@ -59,15 +58,16 @@ def charts(view: View) -> dict[str, Chart]:
 
     All text that comes from records is escaped, since plotly reads a little HTML.
     """
-    return {
-        "liver_volume": _volume(view),
-        "s_phase": _s_phase(view),
-        "signals": _signals(view),
-        "states": _states(view),
-        "flow": _flow(view),
-        "drivers": _drivers(view),
-        "hepatocytes": _hepatocytes(view),
+    draw = {
+        "liver_volume": _volume,
+        "s_phase": _s_phase,
+        "signals": _signals,
+        "states": _states,
+        "flow": _flow,
+        "drivers": _drivers,
+        "hepatocytes": _hepatocytes,
     }
+    return {name: draw[name](view) for name in titles(view)}
 
 
 def _safe(text: str) -> str:
@@ -192,10 +192,10 @@ def _volume(view: View) -> Chart:
 
 def _s_phase(view: View) -> Chart:
     x, data, notes = _days(view), [], []
-    for cell in CELLS:
+    for cell in view.cells:
         y = 100.0 * view.result.readout(f"s_phase.{cell}")
         name = f"{CELL_NAMES[cell]} ({cell})"
-        shown = cell == CELLS[-1]  # one entry in the legend for all
+        shown = cell == view.cells[-1]  # one entry in the legend for all
         data += _band(view, f"s_phase.{cell}", x, CELL_COLOURS[cell], scale=100.0, showlegend=shown)
         data.append(_line(x, y, name, CELL_COLOURS[cell], dash=_DASHES[cell], hovertemplate="%{y:.2f}%"))
     end_h = float(view.result.time_h[-1])
@@ -324,9 +324,10 @@ def _states(view: View) -> Chart:
     end_h = float(view.result.time_h[-1])
     roots, times = _numbers(root_hours(view.result.time_h), 6), _times(view)
     data: list[dict[str, Any]] = []
-    layout = _layout(860, showlegend=False, hovermode="closest", annotations=[])
-    for k, cell in enumerate(CELLS):
-        x, y, suffix = _small(3, 2, k, 0.24, 0.13)
+    deep = (len(view.cells) + 1) // 2
+    layout = _layout(140 + 240 * deep, showlegend=False, hovermode="closest", annotations=[])
+    for k, cell in enumerate(view.cells):
+        x, y, suffix = _small(deep, 2, k, 0.24, 0.13)
         states = view.states(cell)
         for state, tint in zip(states, state_tints(CELL_COLOURS[cell], states), strict=True):
             data.append(
@@ -461,7 +462,7 @@ def _hepatocytes(view: View) -> Chart:
     ]
     tints = shades(colour, 5)
     areas = (
-        (g.remnant, "left by the injury", tints[0]),
+        (g.remnant, REMNANT[view.dish is not None], tints[0]),
         (g.enlargement, "growth of the cells left", tints[2]),
         (g.new_cells, "new cells", tints[3]),
     )

@@ -8,10 +8,11 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from hepatalk.plots.captions import TITLES, caption
+from hepatalk.plots.captions import caption, titles
 from hepatalk.plots.view import View
 from hepatalk.report import sections
 from hepatalk.report.charts import charts
+from hepatalk.report.dish import key_readouts_of_dish
 from hepatalk.report.space import CHART, in_space, three_d
 from hepatalk.report.words import summary
 
@@ -42,7 +43,7 @@ def page(view: View, cells: Cells | None = None, pictures: Mapping[str, bytes] |
     space = cells if cells is not None and cells.times_h else None
     drawn = charts(view) | ({} if space is None else {CHART: three_d(space)})
     parts = [
-        ("key", "Key readouts", sections.key_readouts(view)),
+        ("key", "Key readouts", key_readouts_of_dish(view) if view.dish is not None else sections.key_readouts(view)),
         ("figures", "Figures", _figures(view)),
         *([] if space is None else [("space", "In space", in_space(space, pictures or {}))]),
         ("why", "What started it, what stopped it", f"<p>{escape(_WHY)}</p>{sections.why(view)}"),
@@ -74,7 +75,7 @@ def _figures(view: View) -> str:
     return noscript + "".join(
         f"<h3>{escape(title)}</h3><figure><div id='chart-{name}' role='img' aria-label='{escape(title)}'></div>"
         f"<figcaption>{escape(caption(view, _CAPTION_OF.get(name, name)))}</figcaption></figure>"
-        for name, title in TITLES.items()
+        for name, title in titles(view).items()
     )
 
 

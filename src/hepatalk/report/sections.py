@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -14,18 +14,12 @@ from hepatalk.plots.captions import READOUT_NAMES
 from hepatalk.plots.palette import CELL_COLOURS, CELL_NAMES, duration
 from hepatalk.plots.view import Drive, Moment, View
 from hepatalk.report.evidence import source_item, statement
+from hepatalk.report.tables import table
 
 __all__ = ["citations", "disputes", "key_readouts", "provenance", "why"]
 
 _VOLUME_H = (0.3, 24.0, 48.0, 72.0, 168.0, 336.0)
 _FLOW_H = (0.3, 10.0, 24.0, 72.0, 168.0, 336.0)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Return a table whose cells are HTML already."""
-    top = "".join(f"<th scope='col'>{cell}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='scroll'><table class='{kind}'><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 # --- key readouts ----------------------------------------------------------------------------------------------------
@@ -36,7 +30,7 @@ def key_readouts(view: View) -> str:
     animals = view.animals
     volume = _beside("liver_volume", _VOLUME_H, view, () if animals is None else animals.volume)
     flow = _beside("portal_flow", _FLOW_H, view, () if animals is None else animals.flow)
-    waves = _table(
+    waves = table(
         ("Cell type", "First wave, % in S phase", "Time of its peak"),
         (
             (
@@ -65,7 +59,7 @@ def _waves_after(view: View, start_h: float) -> str:
          duration(p.at_h))
         for p in peaks_after(view.run, start_h) if p.cell in CELL_COLOURS
     ]  # fmt: skip
-    return _table(
+    return table(
         ("Cell type", f"Highest after the injury at {duration(start_h)}, % in S phase", "Time"), rows, "numbers"
     )
 
@@ -81,7 +75,7 @@ def _beside(readout: str, times: Sequence[float], view: View, groups: Sequence[A
         ]
         for m in marks(view.run, times)
     ]
-    return _table(head, rows, "numbers")
+    return table(head, rows, "numbers")
 
 
 def _group_at(group: AnimalGroup, time_h: float) -> str:
@@ -189,7 +183,7 @@ def provenance(view: View) -> str:
         ("Platform", escape(origin.platform)),
         ("Run on", escape(origin.created)),
     ]
-    return _table(("What", "Value"), [(f"<b>{name}</b>", value) for name, value in rows])
+    return table(("What", "Value"), [(f"<b>{name}</b>", value) for name, value in rows])
 
 
 def citations(view: View) -> str:

@@ -6,6 +6,7 @@ from hepatalk.experiments.marks import later_injuries
 from hepatalk.plots.captions import READOUT_NAMES
 from hepatalk.plots.palette import CELL_NAMES, duration
 from hepatalk.plots.view import View
+from hepatalk.report.dish import in_words
 
 __all__ = ["summary"]
 
@@ -15,6 +16,8 @@ _NOTHING = 0.01
 
 def summary(view: View) -> str:
     """Return one paragraph that says what happened in the run, unescaped."""
+    if view.dish is not None:
+        return in_words(view, view.dish)
     sentences = [
         _what_was_done(view),
         *(_regrowth(view) if _injured(view) else [_stayed(view)]),

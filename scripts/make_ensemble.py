@@ -1,8 +1,13 @@
-"""Draw virtual animals: python scripts/make_ensemble.py [--members N] [--workers N] [--write].
+"""Draw virtual animals: python scripts/make_ensemble.py [--members N] [--workers N] [--recheck] [--write].
 
 Draws members by seed (1, 2, 3, ...) until N are kept, and prints how many were left out and why, how far the data
-narrow each uncertain number, and what they leave open. With --write the members go to experiments/data/ensemble_rat.csv
-and the page docs/ensemble.md with its figure is renewed. Drafts stay in --drafts, so that an interrupted run goes on.
+narrow each uncertain number, and what they leave open. With --write the members go to
+experiments/data/ensemble_rat.csv and the page docs/ensemble.md with its figure is renewed. Drafts stay in --drafts,
+so that an interrupted run goes on.
+
+After a change of the model that hardly moves the calibration data, --recheck draws nothing: it judges the shipped
+members again, by the same rule with today's best fit, sensitivities and limit, and keeps those that still meet it. If
+fewer than --members do, it says how many and writes nothing.
 """
 
 # A script talks to whoever runs it:
@@ -11,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -22,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from hepatalk.experiments.members import members_text
+from hepatalk.experiments.members import load_members, members_text
 from hepatalk.inference.calibration import data_of_rat
 from hepatalk.inference.ensemble import Draft, Prior, Sampler, constraint
 from hepatalk.knowledge import load
@@ -86,6 +93,41 @@ def kept(sampler: Sampler, drafts: list[Draft]) -> list[Draft]:
     return chosen
 
 
+def judge(number: int, values: dict[str, float], jacobian: list[list[float]]) -> Draft:
+    """Judge a shipped member again, in a worker, which makes its sampler once; `number` is its row."""
+    if "here" not in _sampler:
+        _sampler["here"] = Sampler(load(), data_of_rat(), jacobian=np.array(jacobian))
+    draft = _sampler["here"].judge(values)
+    if not draft.kept:
+        print(f"member {number} ({draft.misfit:.2f}): {draft.why}", file=sys.stderr)
+    return draft
+
+
+def rechecked(sampler: Sampler, sets: Sequence[Mapping[str, float]], workers: int) -> list[Draft]:
+    """Return the shipped members as they are judged under the model of today, in their order."""
+    known, jacobian = [dict(values) for values in sets], sampler.jacobian.tolist()
+    found: list[Draft] = []
+    if workers < 1:
+        return [sampler.judge(values) for values in known]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for draft in pool.map(judge, range(1, len(known) + 1), known, [jacobian] * len(known)):
+            found.append(draft)
+            print(f"\rjudged again: {len(found)} of {len(known)}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return found
+
+
+def refusal(sampler: Sampler, drafts: Sequence[Draft], least: int) -> str:
+    """Return why members judged again cannot be shipped, empty if they can."""
+    still = kept(sampler, list(drafts))
+    if len(still) >= least:
+        return ""
+    why = Counter(d.why or ("near copy" if d not in still else "kept") for d in drafts)
+    said = ", ".join(f"{v} {k}" for k, v in why.most_common())
+    left = f"{len(still)} of {len(drafts)} members are left ({said})"
+    return f"{left}; allowed: {least} at least; draw anew without --recheck"
+
+
 def figure(priors: tuple[Prior, ...], members: list[Draft], ratio: dict[str, float]) -> None:
     """Draw the marginal of each number against its prior, the best known first."""
     import matplotlib
@@ -123,10 +165,25 @@ def figure(priors: tuple[Prior, ...], members: list[Draft], ratio: dict[str, flo
     fig.savefig(FIGURE, dpi=110)
 
 
-def page(knowledge: Knowledge, sampler: Sampler, drafts: list[Draft], ratio: dict[str, float]) -> str:
-    """Return the page on what the data say about each number."""
+def drawn_line(sampler: Sampler, drafts: list[Draft]) -> str:
+    """Return how many were drawn and what became of them."""
     members = kept(sampler, drafts)
     why = Counter(d.why or ("near copy" if d not in members else "kept") for d in drafts)
+    return (
+        f"{len(drafts)} drawn (seeds 1 to {len(drafts)}): " + ", ".join(f"{v} {k}" for k, v in why.most_common()) + "."
+    )
+
+
+def line_after_recheck(old: str, drafts: Sequence[Draft]) -> str:
+    """Return the line of a page on how its members were drawn, with what became of them since."""
+    drawn = next(line for line in old.splitlines() if re.match(r"\d+ drawn ", line)).partition(" Judged again")[0]
+    still = sum(d.kept for d in drafts)
+    return f"{drawn} Judged again after the model was changed: {still} of {len(drafts)} still meet the rule."
+
+
+def page(knowledge: Knowledge, sampler: Sampler, drafts: list[Draft], ratio: dict[str, float], drawn: str) -> str:
+    """Return the page on what the data say about each number; `drawn` says how the members came about."""
+    members = kept(sampler, drafts)
     left_open = sorted((n for n in ratio if ratio[n] > OPEN_ABOVE), key=lambda n: -ratio[n])
     known = sorted((n for n in ratio if ratio[n] <= OPEN_ABOVE), key=lambda n: ratio[n])
     lines = [
@@ -135,7 +192,7 @@ def page(knowledge: Knowledge, sampler: Sampler, drafts: list[Draft], ratio: dic
         "Made by `scripts/make_ensemble.py`; how members are drawn is told in `hepatalk.inference.ensemble`. They are",
         "the parameter sets behind `--members`.",
         "",
-        f"{len(drafts)} drawn (seeds 1 to {len(drafts)}): " + ", ".join(f"{v} {k}" for k, v in why.most_common()) + ".",
+        drawn,
         f"{len(sampler.objective.data)} numbers of {len({d.study for d in sampler.objective.data})} studies constrain",
         f"{len(ratio)} uncertain numbers. Misfit of the members (root mean square over studies, in half-bands):",
         f"{min(d.misfit for d in members):.2f} to {max(d.misfit for d in members):.2f}; of the best fit"
@@ -166,6 +223,7 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--drafts", type=Path, default=ROOT / "build" / "ensemble_drafts.json")
+    parser.add_argument("--recheck", action="store_true", help="judge the shipped members again, draw none")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     options.drafts.parent.mkdir(parents=True, exist_ok=True)
@@ -178,17 +236,31 @@ def main() -> int:
         progress=lambda done, total: print(f"\rsensitivity {done} of {total}", end="", file=sys.stderr),
     )
     print(f"\nbest fit: misfit {sampler.misfit:.2f}", file=sys.stderr)
-    try:
-        drafts = drafts_until(sampler, options.members, options.workers, options.drafts)
-    except KeyboardInterrupt:
-        print(f"interrupted; the drafts are in {options.drafts}, run again to go on", file=sys.stderr)
-        return 130
+    options.drafts.write_text(
+        json.dumps({**known, "model_hash": model_hash(knowledge), "jacobian": sampler.jacobian.tolist()}),
+        encoding="utf-8",
+    )
+    if options.recheck:
+        drafts = rechecked(sampler, load_members().sets, options.workers)
+        refused = refusal(sampler, drafts, options.members)
+        if refused:
+            print(refused, file=sys.stderr)
+            return 1
+        drawn = line_after_recheck(PAGE.read_text(encoding="utf-8"), drafts)
+    else:
+        try:
+            drafts = drafts_until(sampler, options.members, options.workers, options.drafts)
+        except KeyboardInterrupt:
+            print(f"interrupted; the drafts are in {options.drafts}, run again to go on", file=sys.stderr)
+            return 130
+        drawn = drawn_line(sampler, drafts)
     members = kept(sampler, drafts)[: options.members]
     ratio = constraint(sampler.priors, [m.values for m in members])
-    print(page(knowledge, sampler, drafts, ratio))
+    print(page(knowledge, sampler, drafts, ratio, drawn))
     if options.write:
-        ENSEMBLE.write_text(members_text(model_hash(knowledge), [m.values for m in members]), encoding="utf-8")
-        PAGE.write_text(page(knowledge, sampler, drafts, ratio), encoding="utf-8")
+        text = members_text(model_hash(knowledge), [m.values for m in members], [m.misfit for m in members])
+        ENSEMBLE.write_text(text, encoding="utf-8")
+        PAGE.write_text(page(knowledge, sampler, drafts, ratio, drawn), encoding="utf-8")
         figure(sampler.priors, members, ratio)
     return 0
 

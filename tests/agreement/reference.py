@@ -459,7 +459,7 @@ class Reference:
             tissue |= {f"dead.necrotic@{z}", f"dead.apoptotic@{z}"}
         rest["bile_return"] = 1.0
         rest["inflow_response"] = 0.0
-        rest["NK"] = 1.0
+        rest["NK"] = rest["T"] = 1.0
         load = 1.0
         shortfall = hill(load, 1 / self.number("critical_function"), FAILURE_POWER)
         rest["deficit"] = shortfall / self.number("deficit_recovery")
@@ -520,6 +520,8 @@ class Reference:
             cell = self.knowledge.cell[rest[0]]
             chosen = sum(m[state_name(cell, c, z or 0)] for c in compartments(cell) if is_a(c, rest[1]))
             return chosen / max(m[f"{cell.id}.count@{z}"], FLOOR_SHARE)
+        if name in ("NK", "T"):
+            return m[name]
         physics = m.physics
         return physics[f"{name}@{z}"] if f"{name}@{z}" in physics else physics[name]
 
@@ -657,6 +659,7 @@ class Reference:
         aim = m.now("inflow_slow") * (1 - m.physics["function"])
         d["inflow_response"] = (aim - m["inflow_response"]) / self.number("inflow_time")
         d["NK"] = (m.physics["blood"] - m["NK"]) / self.number("nk_return_time")
+        d["T"] = (m.physics["blood"] - m["T"]) / self.number("t_cell_return_time")
 
     def _dead(self, m: Moment, d: dict[str, float]) -> None:
         """Necrosis adds to the dead, Kupffer cells and others clear them; bile that reaches the gut comes back."""

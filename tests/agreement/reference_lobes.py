@@ -152,6 +152,7 @@ class TwoLobes:
             "inflow_response": (now("inflow_slow") * (1 - self.function) - state["inflow_response"])
             / one.number("inflow_time"),
             "NK": (self.blood - state["NK"]) / one.number("nk_return_time"),
+            "T": (self.blood - state["T"]) / one.number("t_cell_return_time"),
             "bile_return": (back - state["bile_return"]) / one.number("bile_transit"),
             "deficit": shortfall - now("deficit_recovery") * state["deficit"],
         }

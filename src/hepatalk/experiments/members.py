@@ -51,10 +51,21 @@ class Members:
         return self.sets[:number]
 
 
-def members_text(model_hash: str, sets: Sequence[Mapping[str, float]]) -> str:
-    """Return the text of an ensemble file."""
+def members_text(model_hash: str, sets: Sequence[Mapping[str, float]], misfits: Sequence[float] = ()) -> str:
+    """Return the text of an ensemble file.
+
+    Parameters
+    ----------
+    model_hash : str
+    sets : sequence of dict of str to float
+        Values by parameter id, the same ids in each.
+    misfits : sequence of float, optional
+        Of each member against the calibration data, in half-bands; kept as a comment.
+    """
     names = list(sets[0])
     lines = [f"{_MODEL}{model_hash}", "# made by scripts/make_ensemble.py; one row per virtual animal"]
+    if misfits:
+        lines.append("# misfits, in half-bands, in order: " + " ".join(f"{m:.3f}" for m in misfits))
     lines.append(",".join(names))
     lines += [",".join(f"{member[name]:.4g}" for name in names) for member in sets]
     return "\n".join(lines) + "\n"

@@ -18,6 +18,7 @@ from hepatalk.experiments.culture import culture_changes
 from hepatalk.experiments.experiment import Experiment, load_experiment, overridden, with_items
 from hepatalk.experiments.injuries import changes_of
 from hepatalk.experiments.knockouts import gene_shares, knockout_changes
+from hepatalk.experiments.markers import with_shares
 from hepatalk.experiments.readouts import Readout, measure, readouts_of, tells_descent
 from hepatalk.experiments.waves import first_waves
 from hepatalk.knowledge.findings import value_faults
@@ -280,7 +281,7 @@ def _asked(posed: Experiment, facts: Knowledge, model: CompiledModel) -> tuple[C
     At the time at which cells are put into a dish, they are put there before anything is done to them, and whatever
     ends then has ended before the dish sets its own conditions.
     """
-    asked = changes_of(posed, lambda gene: gene_shares(facts, model, gene))
+    asked = changes_of(with_shares(posed, facts), lambda gene: gene_shares(facts, model, gene))
     if posed.culture is None:
         return asked
     if posed.lobes > 1:

@@ -17,7 +17,7 @@ al. 2019, "Scalable optimization-based sampling on function space", arXiv 1903.0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -248,6 +248,30 @@ class Sampler:
         x = self.best + self.covariance @ pull
         x = np.clip(x, self.low, self.high)
         return self._judge(self._settle(x, prior, noise))
+
+    def judge(self, values: Mapping[str, float]) -> Draft:
+        """Judge a member that was drawn before, under the model and the rule of today.
+
+        Parameters
+        ----------
+        values : dict of str to float
+            What it was drawn with. A number that counts as uncertain only since then keeps the value of its record.
+
+        Returns
+        -------
+        Draft
+            With `values` of all uncertain numbers, four digits.
+
+        Raises
+        ------
+        ModelError
+            If it sets a number that is not uncertain any more.
+        """
+        gone = sorted(set(values) - set(self.names))
+        if gone:
+            raise ModelError(f"member: number {gone[0]!r} is not uncertain in this model; draw the members anew")
+        recorded = dict(zip(self.names, np.exp(self.best), strict=True))
+        return self._judge(np.log([values.get(n, recorded[n]) for n in self.names]))
 
     def _settle(self, x: Floats, prior: Floats, noise: Floats) -> Floats:
         """Return the best point of some Gauss-Newton steps; their Jacobian learns from each (Broyden's rule)."""

@@ -279,6 +279,8 @@ LAW_PARAMETERS = {
     "oxygen_profile": "zone profile",
     "portal_collaterals": "fraction",
     "sinusoid_volume_share": "fraction",
+    "t_cell_return_time": "time",
+    "tert_high_share": "fraction",
 }
 
 _SIGNAL_ROLES = {

@@ -24,7 +24,10 @@ _PHYSICS = (
     *("artery", "bile_clearance", "bile_pressure", "dead_area", "dead_cell_removal", "flow", "necrotic_area"),
     *("oxygen", "radius", "shear", "sinusoid_flow", "vascular"),
 )
-_QUANTITIES = (*_PHYSICS, "NK", "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume")
+_QUANTITIES = (
+    *_PHYSICS,
+    *("NK", "T", "capacity", "demand", "function", "inflow", "load", "sinusoid_flow", "size", "volume"),
+)
 
 
 def state_words(cell: CellType) -> set[str]:

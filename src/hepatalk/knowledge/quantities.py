@@ -46,6 +46,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     ),
     Quantity("inflow", "portal inflow", f"portal inflow of the whole liver, {_RELATIVE}", ("total portal flow",)),
     Quantity("NK", "natural killer cells", f"natural killer cells in the liver, {_RELATIVE}", ("NK cells",)),
+    Quantity("T", "T cells", f"T cells in the liver, {_RELATIVE}", ("T lymphocytes",)),
     Quantity(
         "artery", "arterial inflow", f"flow through the hepatic artery, {_RELATIVE}",
         ("arterial flow", "hepatic artery flow"), ("inflow",),

@@ -1,9 +1,9 @@
-r"""Cells that visit the liver and have no states of their own here: natural killer cells, as one level of the body.
+r"""Cells that visit the liver and have no states of their own here: NK and T cells, each a level of the body.
 
-    d NK/dt = (blood - NK) / nk_return_time
+    d NK/dt = (blood - NK) / nk_return_time,    d T/dt = (blood - T) / t_cell_return_time
 
-``NK`` is 1 in health. They come with the blood and leave or die at a constant rate. What they do is told by statements
-of which ``NK`` is the regulator; where none is switched on, they do nothing.
+Both are 1 in health. They come with the blood and leave or die at a constant rate. What they do is told by statements
+of which ``NK`` or ``T`` is the regulator; where none is switched on, they do nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["VISITORS", "declare", "write"]
 
 #: States of visiting cells, and the parameter that holds the time in which each comes back.
-VISITORS = {"NK": "nk_return_time"}
+VISITORS = {"NK": "nk_return_time", "T": "t_cell_return_time"}
 
 
 def declare(c: Compiler) -> None:

@@ -138,6 +138,9 @@ def test_unknown_cell_types() -> None:
     said = message("{at: 0 h, intervention: label, cell: HEPP, fraction: 0.9}", to_the_end=True)
     assert "HEPP" in said
     assert "HEP" in said.split("HEPP")[1]
+    said = message("{at: 0 h, intervention: label, cell: BEC, marker: TERT, fraction: 0.9}")
+    assert "marker': value 'TERT'" in said
+    assert said.endswith("allowed: with cell HEP, whose subset it marks; say `cell: HEP`, or leave it out")
     said = message("{at: 0 h, intervention: deplete, cell: KCC, fraction: 0.9}", to_the_end=True)
     assert said.startswith("unknown cell 'KCC'; nearest: KC, ")
 

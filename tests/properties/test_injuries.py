@@ -244,3 +244,15 @@ def test_depleted_killer_cells_release_their_brake_where_the_hypothesis_is_on() 
     # The brake is on priming: without it the wave comes sooner, to the same height.
     assert depleted.at("s_phase.HEP", 12.0) > 1.005 * control.at("s_phase.HEP", 12.0)
     assert differ(little, control) < 1e-4
+
+
+T_CELLS = "{at: %s, intervention: deplete, cell: T, fraction: %s}"
+
+
+def test_t_cells_ready_hepatocytes_for_the_cycle_and_come_back() -> None:
+    control, depleted = ran(PHX), ran(PHX, T_CELLS % ("-24 h", "0.99"))
+    left = 0.01 + 0.99 * (1.0 - np.exp(-24.0 / 120.0))
+    assert depleted.at("count.T", 0.0) == pytest.approx(left, rel=1e-4)
+    assert control.readout("count.T").min() == pytest.approx(1.0)
+    assert depleted.at("s_phase.HEP", 18.0) < 0.98 * control.at("s_phase.HEP", 18.0)
+    assert differ(ran(PHX, T_CELLS % ("-24 h", "1e-6")), control) < 1e-4

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
 
-from hepatalk.errors import ExperimentError
+from hepatalk.errors import ExperimentError, ModelError
 from hepatalk.experiments.members import load_members, members_text, parse_members
 from hepatalk.inference.calibration import data_of_rat
 from hepatalk.inference.ensemble import SPREAD, Draft, Prior, Sampler, constraint, prior_of, uncertain
@@ -62,6 +66,61 @@ def test_draws_keep_to_the_bounds_and_are_judged(sampler: Sampler) -> None:
     assert bool(draft.why) != draft.kept
 
 
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("drawn", Path(__file__).parents[2] / "scripts" / "make_ensemble.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def recorded(sampler: Sampler) -> dict[str, float]:
+    return {name: float(f"{np.exp(x):.4g}") for name, x in zip(sampler.names, sampler.best, strict=True)}
+
+
+def test_a_member_is_judged_again_by_the_rule_of_a_draft(sampler: Sampler) -> None:
+    best = sampler.judge(recorded(sampler))
+    assert best.kept
+    assert best.misfit == pytest.approx(sampler.misfit, rel=1e-3)
+    assert best.values == recorded(sampler)
+    assert sampler.judge({}).misfit == pytest.approx(best.misfit, rel=1e-3)  # what is not said is as recorded
+    off = sampler.judge(recorded(sampler) | {"hep_g1_duration": 70.0})
+    assert not off.kept
+    assert off.misfit > sampler.limit
+    assert off.why == "misses the calibration data"
+
+
+def test_a_member_with_a_number_that_is_no_longer_uncertain_cannot_be_judged_again(sampler: Sampler) -> None:
+    with pytest.raises(ModelError, match=r"'gain_of_old' is not uncertain in this model; draw the members anew"):
+        sampler.judge({"gain_of_old": 2.0})
+
+
+def test_too_few_members_after_a_recheck_are_refused_with_their_number(sampler: Sampler, script: ModuleType) -> None:
+    best = recorded(sampler)
+    sets = [
+        best,
+        best | {"half_cyclin": 2.0 * best["half_cyclin"], "gain_weak": 30.0},
+        best | {"hep_g1_duration": 70.0},
+    ]
+    told = [sampler.judge(best), Draft(sets[1], 0.5, 0.0, True, ""), sampler.judge(sets[2])]
+    assert script.refusal(sampler, told, 2) == ""
+    refused = script.refusal(sampler, told, 3)
+    assert refused.startswith("2 of 3 members are left (2 kept, 1 misses the calibration data); allowed: 3 at least")
+    assert script.refusal(sampler, [told[0], told[0]], 2).startswith("1 of 2 members are left")  # a copy counts once
+    again = script.rechecked(sampler, [best, sets[2]], 0)
+    assert [d.kept for d in again] == [True, False]
+
+
+def test_the_page_says_that_members_were_judged_again_once(script: ModuleType) -> None:
+    told = [Draft({}, 0.5, 0.0, True, ""), Draft({}, 9.0, 0.0, False, "misses the calibration data")]
+    page = "# Title\n\n7 drawn (seeds 1 to 7): 2 kept, 5 misses the calibration data.\n3 numbers\n"
+    once = script.line_after_recheck(page, told)
+    assert once.startswith("7 drawn (seeds 1 to 7): 2 kept, 5 misses the calibration data. Judged again")
+    assert "1 of 2 still meet the rule" in once
+    assert script.line_after_recheck(once, told) == once
+
+
 def test_the_best_fit_meets_the_data_within_one_half_band(sampler: Sampler) -> None:
     assert sampler.misfit < 1.0
 
@@ -91,6 +150,9 @@ def test_the_file_of_members_comes_back_as_written() -> None:
     members = parse_members(members_text("abc", sets))
     assert members.model_hash == "abc"
     assert list(members.sets) == sets
+    told = members_text("abc", sets, [0.91234, 1.2])
+    assert "0.912 1.200" in told
+    assert parse_members(told) == members
 
 
 def test_shipped_members_are_at_least_a_hundred_and_belong_to_this_knowledge(knowledge: Knowledge) -> None:

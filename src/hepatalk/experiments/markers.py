@@ -8,7 +8,7 @@ neighbours (Lin et al. 2018, Nature 556:244) is therefore not in the model.
 from __future__ import annotations
 
 from hepatalk.experiments.experiment import Experiment
-from hepatalk.experiments.items import Label
+from hepatalk.experiments.items import Item, Label
 from hepatalk.knowledge.load import Knowledge
 
 __all__ = ["MARKERS", "with_shares"]
@@ -32,7 +32,7 @@ def with_shares(experiment: Experiment, knowledge: Knowledge) -> Experiment:
     """
     if not any(isinstance(item, Label) and item.marker for item in experiment.schedule):
         return experiment
-    schedule = []
+    schedule: list[Item] = []
     for item in experiment.schedule:
         if isinstance(item, Label) and item.marker:
             share = float(knowledge.parameter[MARKERS[item.marker]].value)  # type: ignore[arg-type]

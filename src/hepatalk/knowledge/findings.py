@@ -29,6 +29,7 @@ from hepatalk.knowledge.records import (
 
 __all__ = [
     "LAW_PARAMETERS",
+    "MARKER_PARAMETERS",
     "REFERENCE_PARAMETERS",
     "ROLES",
     "Check",
@@ -246,6 +247,9 @@ REFERENCE_PARAMETERS = {
     "lobule_check_flow_speed": "speed",
 }
 
+#: Shares of cells that bear a marker, which experiments ask for and no model does.
+MARKER_PARAMETERS = frozenset({"tert_high_share"})
+
 #: Parameters that the laws of physics and the anatomy of the lobule ask for by name, and what they take them for.
 LAW_PARAMETERS = {
     **_ANATOMY,
@@ -280,7 +284,6 @@ LAW_PARAMETERS = {
     "portal_collaterals": "fraction",
     "sinusoid_volume_share": "fraction",
     "t_cell_return_time": "time",
-    "tert_high_share": "fraction",
 }
 
 _SIGNAL_ROLES = {

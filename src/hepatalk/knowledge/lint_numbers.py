@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hepatalk.errors import UnitError
 from hepatalk.knowledge.findings import (
     LAW_PARAMETERS,
+    MARKER_PARAMETERS,
     REFERENCE_PARAMETERS,
     ROLES,
     Check,
@@ -113,7 +114,7 @@ class CheckUnusedParameters(Check):
 
     def run(self, k: Knowledge, claim_ids: Collection[str] = ()) -> list[Finding]:
         """Return the parameters that nobody uses."""
-        used = {u.parameter for u in _all_uses(k)}
+        used = {u.parameter for u in _all_uses(k)} | MARKER_PARAMETERS
         return [
             self.found(
                 k,

@@ -10,7 +10,9 @@ from hepatalk.experiments.failures import Account, Failure, Failures, account
 UNEXPLAINED = "not explained yet"
 
 
-def lines(known: Failures, of: Mapping[str, Failure], failing: Sequence[str], stated: Mapping[str, str]) -> list[str]:
+def lines(
+    known: Failures, of: Mapping[str, Failure], failing: Sequence[str], stated: Mapping[str, str], level: int = 3
+) -> list[str]:
     """Return the section on why rows fail.
 
     Parameters
@@ -23,21 +25,26 @@ def lines(known: Failures, of: Mapping[str, Failure], failing: Sequence[str], st
         In the order in which they are shown.
     stated : mapping of str to str
         What each says, by id.
+    level : int
+        Of the headings, one for each cause.
     """
+    mark = "#" * level
     found = account(of, failing, failing)
+    missing = len(found.unexplained)
     out = [
-        f"{len(failing) - len(found.unexplained)} of {len(failing)} failures are explained; {len(found.unexplained)} are "
-        f"{UNEXPLAINED}. Each was looked into by running it; nothing was changed for it.",
+        f"{len(failing) - missing} of {len(failing)} failures are explained; {missing} are {UNEXPLAINED}. Each was",
+        "looked into by running it, and nothing was changed for it. Causes and reasons stand in",
+        "`src/hepatalk/experiments/data/failures.yaml`; numbers are those of the best fit when they were written.",
         "",
         *summary(known, found),
     ]
     for cause, ids in found.by_cause:
-        out += ["", f"### {named(cause)} ({len(ids)})", "", f"{known.causes[cause].capitalize()}.", ""]
+        out += ["", f"{mark} {headed(named(cause))} ({len(ids)})", "", f"{headed(known.causes[cause])}.", ""]
         for i in ids:
             more = f" *Would help:* {whole(of[i].would_help)}" if of[i].would_help else ""
             out.append(f"- **{i}** ({stated[i]}). {whole(of[i].why)}{more}")
     if found.unexplained:
-        out += ["", f"### {UNEXPLAINED.capitalize()} ({len(found.unexplained)})", ""]
+        out += ["", f"{mark} {headed(UNEXPLAINED)} ({len(found.unexplained)})", ""]
         out += [f"- **{i}** ({stated[i]})." for i in found.unexplained]
     return out
 
@@ -59,6 +66,11 @@ def cause_of(of: Mapping[str, Failure], i: str) -> str:
 def named(cause: str) -> str:
     """Return a cause as words."""
     return cause.replace("_", " ")
+
+
+def headed(words: str) -> str:
+    """Return words with a capital letter at their beginning."""
+    return words[:1].upper() + words[1:]
 
 
 def whole(text: str | None) -> str:

@@ -348,7 +348,9 @@ def test_score_json_is_one_list_of_the_rows_asked_for(tmp_path: Path) -> None:
     found = {row["id"]: row for row in json.loads(done.stdout)}
     assert list(found) == ["T1-03", "T1-11", "T3-02"]
     keys = ["id", "status", "reason", "margin", "value", "low", "high", "use", "topic", "agree", "held", "checks"]
-    assert all(list(row) == [*keys, "fitted", "members", "not_run"] for row in found.values())
+    assert all(
+        list(row) == [*keys, "fitted", "members", "not_run", "cause", "why", "would_help"] for row in found.values()
+    )
     assert (found["T1-03"]["status"], found["T1-03"]["margin"]) == ("not_scored", None)
     volume = found["T1-11"]
     assert (volume["low"], volume["high"], volume["use"]) == (pytest.approx(0.29), pytest.approx(0.45), "validate")

@@ -365,6 +365,8 @@ def test_score_prints_failing_rows_first_and_the_denominators(tmp_path: Path) ->
     starts = [line.split()[0] for line in said if line.startswith("T")]
     status = [line.split()[1] for line in said if line.startswith("T")]
     assert set(starts) == {"T1-11", "T1-10", "T1-03", "T3-10"}
+    failing = {line.split()[0] for line in said if line.startswith("T") and line.split()[1] == "fail"}
+    assert {line.split()[0] for line in said if line.startswith("T") and line.split()[1] == "fails,"} == failing
     assert status[:3] == sorted(status[:3], key=["fail", "pass", "not_scored"].index)
     assert any(
         line.startswith("validate: ") and line.endswith("2 of 3 are scored (not: 1 no_such_readout)") for line in said

@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import failures_told as told_of
+
 from hepatalk.experiments.answers import AGREE
+from hepatalk.experiments.failures import load_failures
 from hepatalk.experiments.kept import Kept
 from hepatalk.experiments.members import load_members
 from hepatalk.experiments.nulls import SHUFFLED, Null, Nulls, score_nulls
@@ -39,6 +42,8 @@ def rows(verdicts: Sequence[Verdict], nulls: Mapping[str, Null], status: str) ->
     """Return the table of one status."""
     many = any(v.members for v in verdicts)
     head = ["claim", "margin", *(["agree"] if many else []), "alone", "shuffled", "what is claimed", "what decides it"]
+    if status == "fail":
+        head.append("cause")
     if status == "not_posable":
         head = ["claim", "what is claimed", "why"]
     out = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
@@ -62,6 +67,7 @@ def cells(v: Verdict, null: Null, many: bool) -> list[str]:
         f"{null.shuffled}/{null.of}",
         stated,
         v.reason.replace("|", "\\|"),
+        *([told_of.cause_of(load_failures().claims, v.id)] if v.status == "fail" else []),
     ]
 
 
@@ -83,7 +89,11 @@ def page(verdicts: Sequence[Verdict], nulls: Nulls) -> str:
         f"{most} pass in more than half of the models with shuffled signs.",
         NULLS.strip().join(("\n", "")).format(rows=len(nulls.silenced), of=number, broken=len(nulls.broken)),
     ]
-    for status, title in (("fail", "Fail"), ("pass", "Pass"), ("not_posable", "Cannot be posed in this version")):
+    parts += ["\n## Fail\n", *rows(verdicts, by_id, "fail")]
+    failing = [v.id for v in verdicts if v.status == "fail"]
+    known = load_failures()
+    parts += ["\n## Why they fail\n", *told_of.lines(known, known.claims, failing, {v.id: v.stated for v in verdicts})]
+    for status, title in (("pass", "Pass"), ("not_posable", "Cannot be posed in this version")):
         parts += [f"\n## {title}\n", *rows(verdicts, by_id, status)]
     return "\n".join(parts) + "\n"
 
@@ -110,6 +120,7 @@ def main() -> int:
     verdicts = score_claims(members=members, progress=told("claims"), kept=kept)
     nulls = score_nulls(number=SHUFFLED, progress=told("null models"), kept=kept)
     PAGE.write_text(page(verdicts, nulls), encoding="utf-8")
+    told_of.report(load_failures().claims, [v.id for v in verdicts if v.status == "fail"], [v.id for v in verdicts])
     passed = sum(v.status == "pass" for v in verdicts)
     took = time.monotonic() - start
     sys.stdout.write(f"docs/{PAGE.name}: {passed} pass; {took:.0f} s for the runs that were not kept already\n")

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import failures_told as told_of
+
+from hepatalk.experiments.failures import load_failures
 from hepatalk.experiments.score_rows import load_rows
 from hepatalk.experiments.scorecard import RowScore, score, tally
 
@@ -22,6 +25,8 @@ are fitted to their own rows (`hepatalk list parameters --differs`). `margin` is
 its line as a fraction of the stated value (of the control for directions): negative where it fails, none where the
 model gives no value. Regenerate this page with `python scripts/make_score_page.py`.
 """
+#: The rows whose failures are explained.
+EXPLAINED = "validate"
 TITLES = {
     "validate": "Validation rows",
     "calibrate": "Calibration rows",
@@ -44,11 +49,35 @@ def table(rows: Sequence[RowScore], status: str) -> list[str]:
     if not here:
         return []
     title = {"fail": "Fail", "pass": "Pass", "not_scored": "Not scored"}[status]
-    out = [f"\n### {title}\n", "| row | margin | what was observed | what decides it |", "| --- | --- | --- | --- |"]
+    known = load_failures().observations
+    why = status == "fail" and any(explained(r) for r in here)
+    head = ["row", "margin", "what was observed", "what decides it", *(["cause"] if why else [])]
+    out = [f"\n### {title}\n", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for r in here:
         margin = "" if r.margin is None else f"{r.margin:+.2f}"
-        out.append(f"| {r.id}{' *fitted*' if r.fitted else ''} | {margin} | {cell(r.stated)} | {cell(r.reason)} |")
+        cells = [f"{r.id}{' *fitted*' if r.fitted else ''}", margin, cell(r.stated), cell(r.reason)]
+        out.append(f"| {' | '.join([*cells, *([told_of.cause_of(known, r.id)] if why else [])])} |")
     return out
+
+
+def explained(r: RowScore) -> bool:
+    """Return whether a row is of those whose failures are explained."""
+    return r.use == EXPLAINED
+
+
+def why_they_fail(rows: Sequence[RowScore]) -> list[str]:
+    """Return the section on why the validation rows fail, worst first as in their table; none where none fails."""
+    failing = failing_rows(rows)
+    if not failing:
+        return []
+    known = load_failures()
+    stated = {r.id: " ".join(r.stated.split()) for r in rows}
+    return ["\n### Why they fail\n", *told_of.lines(known, known.observations, failing, stated, level=4)]
+
+
+def failing_rows(rows: Sequence[RowScore]) -> list[str]:
+    """Return the ids of the failing rows whose failures are explained, in the order of the observations."""
+    return [r.id for r in rows if explained(r) and r.status == "fail"]
 
 
 def page(found: Sequence[RowScore]) -> str:
@@ -67,6 +96,7 @@ def page(found: Sequence[RowScore]) -> str:
         parts.append(f"\n## {title}")
         for status in ("fail", "pass", "not_scored"):
             parts += table(here, status)
+            parts += why_they_fail(here) if status == "fail" else []
     return "\n".join(parts) + "\n"
 
 
@@ -77,6 +107,7 @@ def main() -> int:
     wanted = parser.parse_args()
     found = score()
     text = page(found)
+    told_of.report(load_failures().observations, failing_rows(found), [r.id for r in found])
     if wanted.check:
         current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
         sys.stdout.write(f"docs/{PAGE.name}: {'current' if current else 'not current; run it without --check'}\n")

@@ -348,7 +348,9 @@ def test_score_json_is_one_list_of_the_rows_asked_for(tmp_path: Path) -> None:
     found = {row["id"]: row for row in json.loads(done.stdout)}
     assert list(found) == ["T1-03", "T1-11", "T3-02"]
     keys = ["id", "status", "reason", "margin", "value", "low", "high", "use", "topic", "agree", "held", "checks"]
-    assert all(list(row) == [*keys, "fitted", "members", "not_run"] for row in found.values())
+    assert all(
+        list(row) == [*keys, "fitted", "members", "not_run", "cause", "why", "would_help"] for row in found.values()
+    )
     assert (found["T1-03"]["status"], found["T1-03"]["margin"]) == ("not_scored", None)
     volume = found["T1-11"]
     assert (volume["low"], volume["high"], volume["use"]) == (pytest.approx(0.29), pytest.approx(0.45), "validate")
@@ -363,6 +365,8 @@ def test_score_prints_failing_rows_first_and_the_denominators(tmp_path: Path) ->
     starts = [line.split()[0] for line in said if line.startswith("T")]
     status = [line.split()[1] for line in said if line.startswith("T")]
     assert set(starts) == {"T1-11", "T1-10", "T1-03", "T3-10"}
+    failing = {line.split()[0] for line in said if line.startswith("T") and line.split()[1] == "fail"}
+    assert {line.split()[0] for line in said if line.startswith("T") and line.split()[1] == "fails,"} == failing
     assert status[:3] == sorted(status[:3], key=["fail", "pass", "not_scored"].index)
     assert any(
         line.startswith("validate: ") and line.endswith("2 of 3 are scored (not: 1 no_such_readout)") for line in said

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hepatalk.cli.console import background, print_json, say, table
+from hepatalk.cli.console import background, print_json, say, table, width
 from hepatalk.cli.members import chosen_members, refuse_members, told
 
 if TYPE_CHECKING:
+    from hepatalk.experiments.failures import Failure
     from hepatalk.experiments.kept import Kept
     from hepatalk.experiments.nulls import Null, Nulls
     from hepatalk.experiments.score import Verdict
@@ -65,11 +67,41 @@ def claims(
         return verdicts, score_nulls(names, knowledge=knowledge, progress=told("null models"), kept=kept)
 
     verdicts, beside = background(work)
+    from hepatalk.experiments.failures import load_failures
+
+    known = load_failures().claims
     if json:
         by_id = {n.id: n for n in beside.claims} if beside else {}
-        print_json([_row(v, by_id.get(v.id)) for v in verdicts])
+        print_json([_row(v, by_id.get(v.id)) | _explained(known, v.id, v.status) for v in verdicts])
         return
     _print_claims(verdicts, beside)
+    _print_why(known, [v.id for v in verdicts if v.status == "fail"], named=bool(names))
+
+
+def _explained(known: Mapping[str, Failure], i: str, status: str) -> dict[str, object]:
+    """Return why a row fails, as fields of JSON; nothing is said of one that does not fail."""
+    found = known.get(i) if status == "fail" else None
+    return {name: getattr(found, name, None) for name in ("cause", "why", "would_help")}
+
+
+def _print_why(known: Mapping[str, Failure], failing: Sequence[str], *, named: bool) -> None:
+    """Say why rows fail: each in its own words where rows were asked for by name, otherwise how often each cause is."""
+    from hepatalk.experiments.failures import account
+
+    found = account(known, failing, failing)
+    if not failing:
+        return
+    counts = [f"{len(ids)} {cause.replace('_', ' ')}" for cause, ids in found.by_cause]
+    counts += [f"{len(found.unexplained)} not explained yet"] if found.unexplained else []
+    if not named:
+        say(f"why they fail: {', '.join(counts)} (name one to read why)")
+        return
+    for i in failing:
+        words = f"{known[i].cause.replace('_', ' ')}: {known[i].why}" if i in known else "not explained yet"
+        if i in known and known[i].would_help:
+            words += f" Would help: {known[i].would_help}."
+        for line in textwrap.wrap(f"{i} fails, {words}", width=width(), subsequent_indent="  "):
+            say(line)
 
 
 def _kept(wanted: bool) -> Kept | None:
@@ -159,8 +191,11 @@ def score(
         return scored(ids, knowledge=knowledge, members=chosen, progress=told("score"), kept=_kept(members > 1))
 
     found = background(work)
+    from hepatalk.experiments.failures import load_failures
+
+    known = load_failures().observations
     if json:
-        print_json([_score_row(r) for r in found])
+        print_json([_score_row(r) | _explained(known, r.id, r.status) for r in found])
         return
     for use in _USES:
         rows = sorted((r for r in found if r.use == use), key=lambda r: (_ORDER[r.status], r.margin or 0.0))
@@ -173,6 +208,7 @@ def score(
             )
             say()
     _print_totals(found)
+    _print_why(known, [r.id for r in found if r.status == "fail" and (ids or r.use == _USES[0])], named=bool(ids))
 
 
 def _score_cells(r: RowScore, many: bool) -> list[str]:

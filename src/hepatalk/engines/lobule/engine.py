@@ -72,6 +72,8 @@ class LobuleSettings:
         File in which the run is kept on the way, and from which it goes on if the file is there.
     checkpoint_every_s : float
         Seconds between two writings of it.
+    checkpoint_stays : bool
+        Whether the file holds the end of the run and stays, for the caller to remove once the result is safe.
     """
 
     hepatocytes: int = DEFAULT_HEPATOCYTES
@@ -80,6 +82,7 @@ class LobuleSettings:
     keep: Callable[[Snapshot], None] | None = None
     checkpoint: Path | None = None
     checkpoint_every_s: float = 60.0
+    checkpoint_stays: bool = False
 
 
 @dataclass
@@ -174,7 +177,9 @@ class LobuleEngine:
             )
         course.go(resumed.state, resumed, key)
         self.last = resumed.state
-        if self.settings.checkpoint:
+        if self.settings.checkpoint and self.settings.checkpoint_stays:
+            write(self.settings.checkpoint, key, resumed)
+        elif self.settings.checkpoint:
             self.settings.checkpoint.unlink(missing_ok=True)
         states, died = resumed.out, resumed.state.died_at_h
         if died is not None:

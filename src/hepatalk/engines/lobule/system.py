@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hepatalk.engines.lobule import census_kernels, kernels, site_kernels
 from hepatalk.engines.lobule.layout import Evaluation, Layout
 from hepatalk.engines.lobule.mechanics import MOVE_EVERY_H
+from hepatalk.engines.lobule.soundness import check_cells, check_flow
 from hepatalk.engines.lobule.state import State
 from hepatalk.engines.lobule.tables import Source
 from hepatalk.errors import EngineError
@@ -84,7 +85,7 @@ class LobuleSystem(Layout):
         Raises
         ------
         EngineError
-            If there was no room for new cells.
+            If there was no room for new cells, or a number of a cell is not finite (names it).
         """
         before = state.n
         rates, chances = 0.5 * (now.rates + then.rates), 0.5 * (now.chances + then.chances)
@@ -109,6 +110,7 @@ class LobuleSystem(Layout):
         if n == kernels.FULL:
             raise EngineError(f"too many new cells in one step at {state.time_h:.6g} h; use a smaller tolerance")
         state.n, state.ident = n, ident
+        check_cells(state, self.comps, self.tissue, state.time_h + h)
         if self.motion is not None and n > before:
             self.motion.place_daughters(state, before)
             self.motion.place_arrivals(state, before)
@@ -205,6 +207,7 @@ class LobuleSystem(Layout):
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
             radius[sites] = now.rows[z][:, p.column[self.model.slot_index[f"radius@{z + 1}"]]]
         state.flow_at_sites = space.at_sites(space.flow_of(space.along_segments(radius)))
+        check_flow(state, self.tissue)
         state.flow_seen_at_h = state.time_h
 
     def see_death(self, state: State, before: Evaluation, h: float) -> None:

@@ -131,8 +131,8 @@ def climb(minutes: float = 60.0, every_min: float = 1.0, steepness: float = 0.0)
     """One cell near a sink climbs the gradient that the sink makes, at 1 um/min; minutes, places, place of the sink.
 
     The published program has a sink at (1.2, 2.3, 3.4) cell diameters, walls that hold 1, and a cell at the origin
-    whose force of 1 has the direction of the gradient. With ``steepness`` the field is c = -steepness |x - x0|^2 / 2 instead,
-    and the cell drifts in proportion to the gradient.
+    whose force of 1 has the direction of the gradient. With ``steepness`` the field is -steepness |x - x0|^2 / 2, and
+    the cell drifts in proportion to the gradient.
     """
     box = grid(24, 24, 24, 10.0, walls="open")
     sink = np.array([12.0, 23.0, 34.0])
@@ -231,8 +231,8 @@ def across(place: Floats, dimensions: int) -> float:
 #: Relative to 38 mmHg outside: cells do not cycle below 5; they die below 5, at the full rate below 2.5.
 CYCLES_ABOVE, DIES_BELOW, DIES_MOST_BELOW = 5 / 38, 5 / 38, 2.5 / 38
 MOST_DEATH_PER_H = 1 / 6
-#: Diffusion, um^2/h, and uptake of a young cell such that oxygen falls over 15 um of solid cells: in life less.
-OXYGEN_UM2_PER_H, OXYGEN_LENGTH_UM = 6e6, 15.0
+#: Diffusion, um^2/h, and uptake of a young cell such that oxygen falls over 12 um of solid cells: in life less.
+OXYGEN_UM2_PER_H, OXYGEN_LENGTH_UM = 6e6, 12.0
 
 
 def oxygen(box: Grid, place: Floats) -> Floats:
@@ -243,7 +243,7 @@ def oxygen(box: Grid, place: Floats) -> Floats:
     return 1.0 - missing.level[0]
 
 
-def spheroid(hours: float = 140.0, seed: int = 3, step_h: float = 1.0, voxels: int = 24) -> Growth:
+def spheroid(hours: float = 200.0, seed: int = 3, step_h: float = 1.0, voxels: int = 24) -> Growth:
     """Grow a ball from one cell in a box of 240 um; oxygen limits the cycle and kills what is far inside."""
     stages = 4
     box = grid(voxels, voxels, voxels, 240.0 / voxels, walls="open")

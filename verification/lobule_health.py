@@ -26,7 +26,8 @@ HEAD = """\
 # A healthy lobule for a month
 
 `python verification/lobule_health.py --hepatocytes {hepatocytes} --seed {seed}` follows a lobule to which nothing
-happens. Numbers are those of the sample; oxygen and WNT are means over the sites of zones 1, 2 and 3, relative to health.
+happens. Numbers are those of the sample; oxygen and WNT are means over the sites of zones 1, 2 and 3, relative to
+health.
 
 """
 #: What the table says, by the word that heads each column.

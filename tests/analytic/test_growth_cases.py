@@ -144,14 +144,14 @@ def test_a_monolayer_grows_from_its_rim(cases: ModuleType) -> None:
 
 def test_oxygen_in_a_ball_follows_its_closed_form(cases: ModuleType) -> None:
     """Uniform uptake in a ball of radius R: c(r) / c(R) = R sinh(r / L) / (r sinh(R / L))."""
-    edge = 240.0 / 30
-    box = cases.grid(30, 30, 30, edge, walls="open")
+    edge = 240.0 / 40
+    box = cases.grid(40, 40, 40, edge, walls="open")
     r = np.linalg.norm(box.centre, axis=1)
     inside = r < 60.0
     level = cases.oxygen(box, box.centre[inside])
     # One cell in each voxel: uptake by the share of the voxel that it fills.
     length = cases.OXYGEN_LENGTH_UM / np.sqrt(4 / 3 * np.pi * cases.RADIUS_UM**3 / edge**3)
-    ball = r < 52.0
+    ball = r < 54.0
     shape = np.where(r > 0.0, np.sinh(r / length) / np.maximum(r, 1e-9), 1.0 / length)
     scale = (level[ball] * shape[ball]).sum() / (shape[ball] ** 2).sum()
     outer = level[ball].max()

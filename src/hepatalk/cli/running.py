@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hepatalk.cli.asking import assignments, dish, items
+from hepatalk.cli.asking import assignments, dish, items, pairs
 from hepatalk.cli.console import background, note, print_json, say, table, warn
 from hepatalk.cli.keeping import checked_every, finished_cells, going_on, prepared, put_back, tables_for
 from hepatalk.errors import ExperimentError, shown, unknown
@@ -77,6 +77,9 @@ _Checkpoint = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Keep a run of the lobule here on the way, and go on from it if it is there."),
 ]
+_Chemotaxis = Annotated[
+    _Texts, typer.Option(metavar="CELL:SIGNAL", help="Cells of a lobule that climb a signal: 'HSC:PDGFB'; repeatable.")
+]
 _CheckpointEvery = Annotated[float, typer.Option(metavar="S", help="Seconds between two writings of the checkpoint.")]
 _CellsEvery = Annotated[
     float | None,
@@ -123,6 +126,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     medium: _Medium = None,
     hepatocytes: _Hepatocytes = None,
     lobules: _Lobules = None,
+    chemotaxis: _Chemotaxis = None,
     checkpoint: _Checkpoint = None,
     checkpoint_every: _CheckpointEvery = 60.0,
     cells_every: _CellsEvery = None,
@@ -159,6 +163,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         dish(culture, medium),
         hepatocytes,
         lobules,
+        tuple(chemotaxis or ()),
         checkpoint,
         checkpoint_every,
         cells_every,
@@ -203,6 +208,7 @@ class _Asked:
     culture: dict[str, object] = field(default_factory=dict)
     hepatocytes: int | None = None
     lobules: int | None = None
+    chemotaxis: tuple[str, ...] = ()
     checkpoint: Path | None = None
     checkpoint_every: float = 60.0
     cells_every: float | None = None
@@ -306,7 +312,12 @@ def _refuse_for_engine(asked: _Asked) -> None:
     """Refuse what one of the engines has and the other has not."""
     if asked.engine == "lobule" and asked.members != 1:
         raise ExperimentError("--members with the lobule engine; allowed: one animal at a time; leave --members out")
-    own = {"--hepatocytes": asked.hepatocytes, "--lobules": asked.lobules, "--checkpoint": asked.checkpoint}
+    own: dict[str, object] = {
+        "--hepatocytes": asked.hepatocytes,
+        "--lobules": asked.lobules,
+        "--checkpoint": asked.checkpoint,
+    }
+    own |= {"--chemotaxis": " ".join(asked.chemotaxis) if pairs("--chemotaxis", asked.chemotaxis) else None}
     for option, given in own.items():
         if given is not None and asked.engine != "lobule":
             raise ExperimentError(f"{option} {given}: only a lobule has it; allowed: with --engine lobule; add that")
@@ -386,6 +397,7 @@ def _lobule_settings(asked: _Asked, tables: CellTables | None) -> LobuleSettings
         checkpoint=asked.checkpoint,
         checkpoint_every_s=asked.checkpoint_every,
         checkpoint_stays=True,
+        chemotaxis=pairs("--chemotaxis", asked.chemotaxis),
         cells_at_h=() if tables is None else tables.wanted_h,
         keep=tables,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.lobule import census_kernels, kernels, site_kernels
+from hepatalk.engines.lobule.drifting import Drift
 from hepatalk.engines.lobule.layout import Evaluation, Layout
 from hepatalk.engines.lobule.mechanics import MOVE_EVERY_H
 from hepatalk.engines.lobule.soundness import check_cells, check_flow
@@ -29,6 +30,9 @@ _SCALE = 0.05
 
 class LobuleSystem(Layout):
     """A model over a tissue, and the steps that it takes; made as `hepatalk.engines.lobule.layout.Layout`."""
+
+    #: Who climbs which signal; nobody unless it is set.
+    drift: Drift | None = None
 
     # --------------------------------------------------------------------------------------------------- steps
 
@@ -125,7 +129,7 @@ class LobuleSystem(Layout):
             for manner in ("necrotic", "apoptotic")
             for z in range(1, self.zones + 1)
         )
-        self.motion.settle(state, dead / state.lobules)
+        self.motion.settle(state, dead / state.lobules, None if self.drift is None else self.drift.forces(state))
 
     def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
         """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""

@@ -4,8 +4,8 @@ Off unless asked for. A record says that BECs attract stellate cells to the port
 pair (HSC, PDGFB) they drift up the level of that signal relative to health, so that nobody drifts in a healthy lobule.
 No rate depends on it: what changes is beside whom a cell comes to lie.
 
-Speed and the gradient of half the speed are assumed: at 5 um/h a cell crosses a zone in about a day, in the time in which
-divisions move cells as far; a level that doubles over two sites is taken as steep.
+Speed and the gradient of half the speed are assumed: at 5 um/h a cell crosses a zone in about a day; a level that
+doubles over two sites is taken as steep.
 """
 
 from __future__ import annotations

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from hepatalk.engines.lobule.anatomy import Anatomy
-from hepatalk.engines.lobule.engine import LobuleEngine
+from hepatalk.engines.lobule.engine import LobuleEngine, LobuleSettings, step
+from hepatalk.engines.lobule.flow import Flow
 from hepatalk.engines.lobule.geometry import build
+from hepatalk.engines.lobule.layout import Evaluation
+from hepatalk.engines.lobule.state import State, first_cells
 from hepatalk.engines.lobule.system import LobuleSystem
 from hepatalk.engines.lobule.tables import compartments_of
-from hepatalk.engines.lobule.tissue import Tissue, from_geometry, zones_only
+from hepatalk.engines.lobule.tissue import Space, Tissue, from_geometry, zones_only
 from hepatalk.errors import EngineError, HepatalkError
 from hepatalk.knowledge import load
 from hepatalk.model import compile_model
@@ -99,6 +102,49 @@ def test_what_is_not_finite_is_named_in_its_step(
     text = said(lambda: LobuleEngine(1, zones).run(model, [change], np.array([0.0, 0.1])))
     assert re.search(what, text), text
     assert f" at {at_h:g} h; check the parameters set" in text
+
+
+@pytest.mark.parametrize("what", ["volume", "clock", "position"])
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf")])
+def test_a_cell_whose_numbers_are_not_finite_is_named_in_its_step(
+    model: CompiledModel, monkeypatch: pytest.MonkeyPatch, what: str, nothing: float
+) -> None:
+    engine = LobuleEngine.in_space(model, 1, LobuleSettings(hepatocytes=150))
+    system = LobuleSystem(model, engine.tissue, 1, 5e-2)
+    cells, n, ident = first_cells(system.comps, engine.tissue, 1)
+    state = system.healthy(cells, n, ident, 0.0)
+    state.step_h = 0.01
+    step(system, state, 1.0)
+    plain = LobuleSystem._grow
+
+    def lost(self: LobuleSystem, state: State, now: Evaluation, then: Evaluation, h: float) -> None:
+        plain(self, state, now, then, h)
+        getattr(state.cells, what)[7] = nothing
+
+    monkeypatch.setattr(LobuleSystem, "_grow", lost)
+    before, h = state.time_h, state.step_h
+    text = said(lambda: step(system, state, 1.0))
+    site = int(state.cells.site[7])
+    zone = int(engine.tissue.zone[site]) + 1
+    assert text == (
+        f"the {what} of cell 7 (HEP, site {site}, zone {zone}) is not finite at {before + h:.6g} h; "
+        "check the parameters set"
+    )
+
+
+def test_flow_that_is_not_finite_is_named(model: CompiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LobuleEngine.in_space(model, 1, LobuleSettings(hepatocytes=150))
+    plain = Space.at_sites
+
+    def lost(self: Space, flow: Flow) -> np.ndarray:
+        out = plain(self, flow)
+        out[4] = np.nan
+        return out
+
+    monkeypatch.setattr(Space, "at_sites", lost)
+    zone = int(engine.tissue.zone[4]) + 1
+    text = said(lambda: engine.run(model, [], SHORT))
+    assert text == f"the flow at site 4 (zone {zone}) is not finite at 0 h; check the parameters set"
 
 
 def test_no_step_is_short_enough(model: CompiledModel, zones: Tissue) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hepatalk.errors import ExperimentError, shown
 
-__all__ = ["assignments", "dish", "items"]
+__all__ = ["assignments", "dish", "items", "pairs"]
 
 _EXAMPLES = {
     "injury": "--injury 'hepatocyte_ablation fraction=0.5 at=0h'",
@@ -125,3 +125,20 @@ def _value(text: str) -> object:
         return float(text)
     except ValueError:
         return text
+
+
+def pairs(option: str, given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the two names of each CELL:SIGNAL.
+
+    Raises
+    ------
+    ExperimentError
+        If one is not of that form.
+    """
+    found = []
+    for text in given:
+        cell, colon, signal = text.partition(":")
+        if not (cell and colon and signal):
+            raise ExperimentError(f"{option} {shown(text)}; allowed: CELL:SIGNAL, such as HSC:PDGFB; correct it")
+        found.append((cell, signal))
+    return tuple(found)

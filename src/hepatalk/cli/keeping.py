@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hepatalk.results.cells import Cells
     from hepatalk.results.result import Result
 
-__all__ = ["checked_every", "finished_cells", "prepared", "tables_for"]
+__all__ = ["checked_every", "finished_cells", "going_on", "prepared", "put_back", "tables_for"]
 
 #: Shortest time between two tables, h: the solver's own steps are hardly shorter.
 _LEAST_EVERY_H = 0.1
@@ -34,6 +34,41 @@ def prepared(out: Path | None, engine: str) -> Iterator[Path | None]:
 
     with staged(out) as stage:
         yield stage
+
+
+@contextmanager
+def going_on(checkpoint: Path | None, engine: str) -> Iterator[None]:
+    """Tell whom the disk stops how to go on; remove the checkpoint once all else is written.
+
+    Raises
+    ------
+    OutputError
+        As from within, with what to do next.
+    """
+    try:
+        yield
+    except OutputError as error:
+        if engine != "lobule":
+            raise
+        more = "with --checkpoint FILE, a run that was broken off goes on"
+        if checkpoint is not None and checkpoint.exists():
+            more = f"run it again, and it goes on from {shown(str(checkpoint))}"
+        raise OutputError(str(error) if "run it again" in str(error) else f"{error}; {more}") from error
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def put_back(tables: CellTables | None, stage: Path | None) -> Iterator[None]:
+    """Put cells back beside their checkpoint if what follows fails: they are needed again when the run goes on."""
+    from hepatalk.results.cell_tables import CELLS
+
+    try:
+        yield
+    except BaseException:
+        if tables is not None and stage is not None and (stage / CELLS).is_dir() and not tables.path.exists():
+            shutil.move(stage / CELLS, tables.path)
+        raise
 
 
 def checked_every(every_h: float | None, film: bool, engine: str, out: Path | None) -> None:
@@ -67,7 +102,7 @@ def tables_for(
     return CellTables(checkpoint.with_name(f"{checkpoint.name}.cells"), end_h, every, resume=checkpoint.exists())
 
 
-def finished_cells(tables: CellTables, stage: Path, result: Result, *, hepatocytes: int, lobules: int = 1) -> Cells:
+def finished_cells(tables: CellTables, stage: Path, result: Result, hepatocytes: int, lobules: int) -> Cells:
     """Tie tables to the result of their run, and return them as they lie in the hidden folder.
 
     Raises
@@ -83,8 +118,10 @@ def finished_cells(tables: CellTables, stage: Path, result: Result, *, hepatocyt
         if tables.path != stage / CELLS:  # they were kept beside a checkpoint
             shutil.move(tables.path, stage / CELLS)
     except OSError as error:
+        # Between two disks, what is moved is copied file by file, and all refusals come in one.
+        reason = "the disk is full, or refuses" if isinstance(error, shutil.Error) else error.strerror or error
         raise OutputError(
-            f"the cells cannot be written into {shown(str(stage.parent))}: {error.strerror or error}; free some space, "
+            f"the cells cannot be written into {shown(str(stage.parent))}: {reason}; free some space, "
             "or choose another folder with --out"
         ) from error
     return load_cells(stage)

@@ -118,6 +118,9 @@ def _report(error: Exception) -> int:
         _say(f"cannot write the output: {error.strerror}; free some space, or send it elsewhere")
         _discard_output()
         return 1
+    if isinstance(error, MemoryError):
+        _say("there is not enough memory for this; ask for fewer cells, animals or days, or close other programs")
+        return 1
     if os.environ.get("HEPATALK_TRACEBACK"):
         import traceback
 

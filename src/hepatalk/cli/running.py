@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hepatalk.cli.asking import assignments, dish, items
+from hepatalk.cli.asking import assignments, dish, items, pairs
 from hepatalk.cli.console import background, note, print_json, say, table, warn
-from hepatalk.cli.keeping import checked_every, finished_cells, prepared, tables_for
+from hepatalk.cli.keeping import checked_every, finished_cells, going_on, prepared, put_back, tables_for
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ _Days = Annotated[
 _Every = Annotated[
     float | None, typer.Option(metavar="H", help="Output step in hours.  [default: hourly to 28 d, then daily]")
 ]
-_Seed = Annotated[int, typer.Option(metavar="N", help="Kept with the result; this engine draws no random numbers.")]
+_Seed = Annotated[
+    int, typer.Option(metavar="N", help="Of a lobule's shape and cells; the other engine draws no random numbers.")
+]
 _Knockout = Annotated[
     _Texts, typer.Option(metavar="GENE[@CELL]", help="Gene to knock out a week before time zero; repeatable.")
 ]
@@ -67,12 +70,17 @@ _Intervene = Annotated[
     ),
 ]
 _Hepatocytes = Annotated[
-    int | None, typer.Option(metavar="N", help="Of the lobule, other cells beside them.  [default: 6000]")
+    int | None, typer.Option(metavar="N", help="Of one lobule, other cells beside them.  [default: 6000]")
 ]
+_Lobules = Annotated[int | None, typer.Option(metavar="N", help="Lobules side by side.  [default: 1]")]
 _Checkpoint = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Keep a run of the lobule here on the way, and go on from it if it is there."),
 ]
+_Chemotaxis = Annotated[
+    _Texts, typer.Option(metavar="CELL:SIGNAL", help="Cells of a lobule that climb a signal: 'HSC:PDGFB'; repeatable.")
+]
+_CheckpointEvery = Annotated[float, typer.Option(metavar="S", help="Seconds between two writings of the checkpoint.")]
 _CellsEvery = Annotated[
     float | None,
     typer.Option(metavar="H", help="Keep the cells of a lobule every H hours.  [default: some hours, and the end]"),
@@ -117,7 +125,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     culture: _Culture = None,
     medium: _Medium = None,
     hepatocytes: _Hepatocytes = None,
+    lobules: _Lobules = None,
+    chemotaxis: _Chemotaxis = None,
     checkpoint: _Checkpoint = None,
+    checkpoint_every: _CheckpointEvery = 60.0,
     cells_every: _CellsEvery = None,
     film: _Film = False,
     bisect: _Bisect = False,
@@ -151,7 +162,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         members,
         dish(culture, medium),
         hepatocytes,
+        lobules,
+        tuple(chemotaxis or ()),
         checkpoint,
+        checkpoint_every,
         cells_every,
         film,
     )
@@ -193,7 +207,10 @@ class _Asked:
     members: int = 1
     culture: dict[str, object] = field(default_factory=dict)
     hepatocytes: int | None = None
+    lobules: int | None = None
+    chemotaxis: tuple[str, ...] = ()
     checkpoint: Path | None = None
+    checkpoint_every: float = 60.0
     cells_every: float | None = None
     film: bool = False
 
@@ -209,7 +226,7 @@ def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist 
         if _kernels_are_compiled()
         else f"running {name}; the first run compiles, for a minute ..."
     )
-    with prepared(out, asked.engine) as stage:
+    with going_on(asked.checkpoint, asked.engine), prepared(out, asked.engine) as stage:
         _run_and_write(name, asked, out, json, artist, stage, end_h)
 
 
@@ -229,8 +246,9 @@ def _run_and_write(
         cells = None
         settings = _lobule_settings(asked, tables)
         if stage is not None and tables is not None and settings is not None:
-            cells = finished_cells(tables, stage, finished.result, hepatocytes=settings.hepatocytes)
-        write_run(finished, out, knowledge, artist, stage=stage, cells=cells, film=asked.film)
+            cells = finished_cells(tables, stage, finished.result, settings.hepatocytes, settings.lobules)
+        with put_back(tables, stage):
+            write_run(finished, out, knowledge, artist, stage=stage, cells=cells, film=asked.film)
     if json:
         print_json(finished.result.to_json())
         return
@@ -294,9 +312,19 @@ def _refuse_for_engine(asked: _Asked) -> None:
     """Refuse what one of the engines has and the other has not."""
     if asked.engine == "lobule" and asked.members != 1:
         raise ExperimentError("--members with the lobule engine; allowed: one animal at a time; leave --members out")
-    for option, given in (("--hepatocytes", asked.hepatocytes), ("--checkpoint", asked.checkpoint)):
+    own: dict[str, object] = {
+        "--hepatocytes": asked.hepatocytes,
+        "--lobules": asked.lobules,
+        "--checkpoint": asked.checkpoint,
+    }
+    own |= {"--chemotaxis": " ".join(asked.chemotaxis) if pairs("--chemotaxis", asked.chemotaxis) else None}
+    for option, given in own.items():
         if given is not None and asked.engine != "lobule":
             raise ExperimentError(f"{option} {given}: only a lobule has it; allowed: with --engine lobule; add that")
+    if not (math.isfinite(asked.checkpoint_every) and asked.checkpoint_every >= 0.0):
+        raise ExperimentError(
+            f"--checkpoint-every {asked.checkpoint_every:g} s; allowed: 0 or more; correct the number"
+        )
     if asked.checkpoint is not None and not asked.checkpoint.parent.is_dir():
         raise ExperimentError(
             f"checkpoint {asked.checkpoint}: there is no folder {asked.checkpoint.parent}; allowed: a file in a folder "
@@ -363,10 +391,16 @@ def _lobule_settings(asked: _Asked, tables: CellTables | None) -> LobuleSettings
     from hepatalk.engines.lobule.anatomy import DEFAULT_HEPATOCYTES
     from hepatalk.engines.lobule.engine import LobuleSettings
 
-    number = DEFAULT_HEPATOCYTES if asked.hepatocytes is None else asked.hepatocytes
-    if tables is None:
-        return LobuleSettings(hepatocytes=number, checkpoint=asked.checkpoint)
-    return LobuleSettings(hepatocytes=number, checkpoint=asked.checkpoint, cells_at_h=tables.wanted_h, keep=tables)
+    return LobuleSettings(
+        hepatocytes=DEFAULT_HEPATOCYTES if asked.hepatocytes is None else asked.hepatocytes,
+        lobules=1 if asked.lobules is None else asked.lobules,
+        checkpoint=asked.checkpoint,
+        checkpoint_every_s=asked.checkpoint_every,
+        checkpoint_stays=True,
+        chemotaxis=pairs("--chemotaxis", asked.chemotaxis),
+        cells_at_h=() if tables is None else tables.wanted_h,
+        keep=tables,
+    )
 
 
 def _refuse_to_bisect(name: str, out: Path | None, members: int, in_dish: bool) -> None:

@@ -134,9 +134,9 @@ class CellTables:
         self.wanted_h = tuple(sorted({*self._tables, *self._profiles}))
         if not resume:
             shutil.rmtree(path, ignore_errors=True)
-        kept = max((_time_of(p) for kind in ("moments", "profiles") for p in self._groups(kind)), default=-math.inf)
-        self._tables = [t for t in self._tables if t > kept + _SAME_H]
-        self._profiles = [t for t in self._profiles if t > kept + _SAME_H]
+        # Each kind by itself: a run may have been broken off between a profile and the table of the same moment.
+        self._tables = [t for t in self._tables if t > self._last("moments") + _SAME_H]
+        self._profiles = [t for t in self._profiles if t > self._last("profiles") + _SAME_H]
 
     def __call__(self, moment: Moment) -> None:
         """Write what is wanted of a moment."""
@@ -183,8 +183,9 @@ class CellTables:
             (self.path / kind / "zarr.json").write_bytes(group_file({}))
         (self.path / "zarr.json").write_bytes(group_file(head))
 
-    def _groups(self, kind: str) -> list[Path]:
-        return sorted(p for p in (self.path / kind).glob("h*") if p.is_dir())
+    def _last(self, kind: str) -> float:
+        """Return the time of the last group of a kind."""
+        return max((_time_of(p) for p in (self.path / kind).glob("h*") if p.is_dir()), default=-math.inf)
 
     def _put(self, name: str, files: Mapping[str, bytes]) -> None:
         """Write a group whole or not at all."""

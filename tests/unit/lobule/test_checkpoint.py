@@ -11,7 +11,7 @@ import pytest
 from hepatalk.engines.lobule import engine as engine_module
 from hepatalk.engines.lobule.engine import LobuleEngine, LobuleSettings
 from hepatalk.engines.lobule.record import Snapshot
-from hepatalk.errors import EngineError
+from hepatalk.errors import EngineError, OutputError
 from hepatalk.knowledge.load import load
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.compiler import compile_model
@@ -103,11 +103,22 @@ def test_another_run_does_not_go_on_from_it(model: CompiledModel, tmp_path: Path
     assert path.exists()
 
 
-def test_a_file_that_is_none_is_refused(model: CompiledModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["half", "empty", "text", "one array", "cut", "lost"])
+def test_a_file_that_is_none_is_refused(model: CompiledModel, tmp_path: Path, what: str) -> None:
     path = tmp_path / "run.npz"
-    path.write_bytes(b"PK\x03\x04 half of an archive")
+    broken_at(model, path, 3.3)
+    sound = path.read_bytes()
+    content = {"half": sound[: len(sound) // 2], "empty": b"", "text": b"no archive", "cut": sound[:-40]}
+    path.write_bytes(content.get(what, sound))
+    if what == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.arange(3))
+    if what == "lost":
+        with np.load(path) as whole:
+            some = {name: whole[name] for name in whole.files if name != "cells.clock"}
+        np.savez(path, **some)
     with pytest.raises(EngineError, match=r"it cannot be read .* remove it to begin anew"):
-        lobule(model, path).run(model, [CUT], HOURS)
+        lobule(model, path).run(model, [CUT, LATER], HOURS, lead_in=[EARLY])
 
 
 def test_a_file_that_cannot_be_written_is_one_line(model: CompiledModel, tmp_path: Path) -> None:
@@ -129,7 +140,7 @@ def test_a_failed_writing_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(EngineError, match="No space left on device"):
+    with pytest.raises(OutputError, match=r"No space left on device; .* it goes on from what was last written"):
         lobule(model, path).run(model, [CUT, LATER], HOURS, lead_in=[EARLY])
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]

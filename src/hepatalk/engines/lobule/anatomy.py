@@ -18,6 +18,8 @@ __all__ = ["DEFAULT_HEPATOCYTES", "TYPES", "Anatomy"]
 TYPES = ("HEP", "LSEC", "HSC", "KC", "BEC", "BIP")
 #: Hepatocytes in one lobule unless told otherwise; with the other cells about 10,000.
 DEFAULT_HEPATOCYTES = 6000
+#: Hepatocytes of all lobules: with the other cells, and at about 2 kB each, more do not fit into 16 GB of memory.
+_MOST_HEPATOCYTES = 5_000_000
 #: The least height of a slab, in diameters of a hepatocyte: below it a lobule is a miniature, smaller but not flatter.
 _LEAST_LAYERS = 1.5
 _HEXAGON = 1.5 * math.sqrt(3.0)  # area of a regular hexagon over the square of its radius
@@ -136,6 +138,11 @@ class Anatomy:
         for name, value in (("hepatocytes", hepatocytes), ("lobules", lobules)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise GeometryError(f"lobule: {name} = {value!r}; allowed: a whole number from 1; correct it")
+        if hepatocytes * lobules > _MOST_HEPATOCYTES:
+            raise GeometryError(
+                f"lobule: {lobules} x {hepatocytes} hepatocytes; allowed: up to {_MOST_HEPATOCYTES} in all; "
+                "ask for fewer"
+            )
         wanted = [*_LENGTHS.values(), *_NUMBERS]
         wanted += [f"{cell}.{part}" for cell in TYPES for part in ("number", "volume_share")]
         wanted += [f"{cell}.zone_share@{zone}" for cell in TYPES for zone in (1, 2, 3)]

@@ -6,9 +6,11 @@ seed; a run of anything else does not go on from it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.lobule.arrays import CellArrays
 from hepatalk.engines.lobule.state import State, empty_cells
-from hepatalk.errors import EngineError
+from hepatalk.errors import EngineError, OutputError
 from hepatalk.model.schedule import Change
 
 __all__ = ["Progressed", "key_of", "read", "write"]
@@ -27,6 +29,8 @@ __all__ = ["Progressed", "key_of", "read", "write"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+#: What a reader of arrays raises on bytes that are none, or not all of them.
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 #: Changes with the meaning of what is written.
 _FORMAT = 1
 
@@ -88,6 +92,8 @@ def write(path: Path, key: dict[str, str], run: Progressed) -> None:
     ------
     EngineError
         If the file cannot be written; what was there stays.
+    OutputError
+        If that is because the disk is full.
     """
     s = run.state
     arrays: dict[str, Any] = {f"key.{name}": np.array(value) for name, value in key.items()}
@@ -108,6 +114,9 @@ def write(path: Path, key: dict[str, str], run: Progressed) -> None:
         part.replace(path)
     except OSError as e:
         part.unlink(missing_ok=True)
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            there = "run it again: it goes on from what was last written" if path.exists() else "run it again"
+            raise OutputError(f"checkpoint {path}: {e.strerror}; free some space, and {there}") from e
         raise EngineError(
             f"checkpoint {path}: {e.strerror or e}; allowed: a file that can be written; give another"
         ) from e
@@ -126,20 +135,24 @@ def read(path: Path, key: dict[str, str], n_times: int, n_states: int) -> Progre
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as e:
+    except _UNREADABLE as e:
         raise EngineError(f"checkpoint {path}: it cannot be read ({e}); remove it to begin anew") from e
     for name, value in key.items():
         found = str(arrays.get(f"key.{name}", "none"))
         if found != value:
+            told = "the model (records, species, parameters, hypotheses)" if name == "model" else f"the {name}"
             raise EngineError(
-                f"checkpoint {path}: its {name} is {found}, this run's is {value}; allowed: the run that wrote it; "
-                "remove the file to begin anew"
+                f"checkpoint {path}: its {name} is {found}, this run's is {value}: {told} has changed; allowed: the "
+                "run that wrote it; remove the file to begin anew"
             )
-    state = _state(arrays)
-    out, which = np.empty((n_times, n_states)), np.zeros(n_times, dtype=np.int64)
-    done = len(arrays["out"])
-    out[:done], which[:done] = arrays["out"], arrays["which"]
-    return Progressed(state, out, which, list(arrays["sets"]), done)
+    try:
+        state = _state(arrays)
+        out, which = np.empty((n_times, n_states)), np.zeros(n_times, dtype=np.int64)
+        done = len(arrays["out"])
+        out[:done], which[:done] = arrays["out"], arrays["which"]
+        return Progressed(state, out, which, list(arrays["sets"]), done)
+    except _UNREADABLE as e:
+        raise EngineError(f"checkpoint {path}: it cannot be read ({e}); remove it to begin anew") from e
 
 
 def _state(arrays: dict[str, Any]) -> State:

@@ -28,6 +28,7 @@ from hepatalk.engines.base import Course, Progress, hold_after_death
 from hepatalk.engines.lobule.anatomy import DEFAULT_HEPATOCYTES
 from hepatalk.engines.lobule.changes import apply_change
 from hepatalk.engines.lobule.checkpoint import Progressed, key_of, read, write
+from hepatalk.engines.lobule.drifting import Drift
 from hepatalk.engines.lobule.record import Snapshot, take
 from hepatalk.engines.lobule.state import State, first_cells, room_for
 from hepatalk.engines.lobule.system import LobuleSystem
@@ -72,6 +73,10 @@ class LobuleSettings:
         File in which the run is kept on the way, and from which it goes on if the file is there.
     checkpoint_every_s : float
         Seconds between two writings of it.
+    checkpoint_stays : bool
+        Whether the file holds the end of the run and stays, for the caller to remove once the result is safe.
+    chemotaxis : tuple of (str, str)
+        Cell types and the signals that they climb: see `hepatalk.engines.lobule.drifting`.
     """
 
     hepatocytes: int = DEFAULT_HEPATOCYTES
@@ -80,6 +85,8 @@ class LobuleSettings:
     keep: Callable[[Snapshot], None] | None = None
     checkpoint: Path | None = None
     checkpoint_every_s: float = 60.0
+    checkpoint_stays: bool = False
+    chemotaxis: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -160,6 +167,8 @@ class LobuleEngine:
             )
         times = np.asarray(time_h, dtype=np.float64)
         system = LobuleSystem(model, self.tissue, self.seed, self.tolerance)
+        if self.settings.chemotaxis:
+            system.drift = Drift(system, self.settings.chemotaxis)
         course = _Marching(system, list(changes), times, self.settings, progress)
         key = self._key(model, (*lead_in, *changes), times)
         resumed = read(self.settings.checkpoint, key, len(times), model.n_states) if self.settings.checkpoint else None
@@ -174,7 +183,9 @@ class LobuleEngine:
             )
         course.go(resumed.state, resumed, key)
         self.last = resumed.state
-        if self.settings.checkpoint:
+        if self.settings.checkpoint and self.settings.checkpoint_stays:
+            write(self.settings.checkpoint, key, resumed)
+        elif self.settings.checkpoint:
             self.settings.checkpoint.unlink(missing_ok=True)
         states, died = resumed.out, resumed.state.died_at_h
         if died is not None:
@@ -184,7 +195,8 @@ class LobuleEngine:
     def _key(self, model: CompiledModel, changes: Sequence[Change], times: Floats) -> dict[str, str]:
         t = self.tissue
         arrays = (t.zone, t.weight, t.position, t.type_, t.cell_site, t.cell_position)
-        return key_of(model.hash, self.seed, self.tolerance, arrays, changes, times)
+        key = key_of(model.hash, self.seed, self.tolerance, arrays, changes, times)
+        return {**key, "chemotaxis": repr(self.settings.chemotaxis)}
 
 
 class _Marching:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hepatalk.engines.lobule.state import State
     from hepatalk.engines.lobule.tissue import Tissue
 
-__all__ = ["MOVE_EVERY_H", "Motion"]
+__all__ = ["MOVE_EVERY_H", "MOVE_FOR_H", "Motion"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -84,7 +84,7 @@ class Motion:
         """Return the volume of cells, um^3."""
         return float((self._diameter[type_] ** 3 * volume).sum() * np.pi / 6.0)
 
-    def settle(self, state: State, dead: float) -> None:
+    def settle(self, state: State, dead: float, active: Floats | None = None) -> None:
         """Give every cell its room.
 
         Parameters
@@ -93,6 +93,8 @@ class Motion:
             Changed in place: positions, sites, and the scale of the lobule.
         dead : float
             Volume of dead tissue as a fraction of the healthy lobule: it takes up room.
+        active : (n_cells, 3) float array, optional
+            Own forces of the cells, for a friction of 1.
         """
         cells, n = state.cells, state.n
         state.moved_at_h = state.time_h
@@ -120,6 +122,7 @@ class Motion:
                 duration_h=MOVE_FOR_H,
                 tolerance_um=_TOLERANCE_UM,
                 still_um_per_h=_STILL_UM_PER_H,
+                active=None if active is None else active[here],
             )
             position[here] = moved.position
         state.scale = new

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.lobule import census_kernels, kernels, site_kernels
+from hepatalk.engines.lobule.drifting import Drift
 from hepatalk.engines.lobule.layout import Evaluation, Layout
 from hepatalk.engines.lobule.mechanics import MOVE_EVERY_H
+from hepatalk.engines.lobule.soundness import check_cells, check_flow
 from hepatalk.engines.lobule.state import State
 from hepatalk.engines.lobule.tables import Source
 from hepatalk.errors import EngineError
@@ -28,6 +30,9 @@ _SCALE = 0.05
 
 class LobuleSystem(Layout):
     """A model over a tissue, and the steps that it takes; made as `hepatalk.engines.lobule.layout.Layout`."""
+
+    #: Who climbs which signal; nobody unless it is set.
+    drift: Drift | None = None
 
     # --------------------------------------------------------------------------------------------------- steps
 
@@ -84,7 +89,7 @@ class LobuleSystem(Layout):
         Raises
         ------
         EngineError
-            If there was no room for new cells.
+            If there was no room for new cells, or a number of a cell is not finite (names it).
         """
         before = state.n
         rates, chances = 0.5 * (now.rates + then.rates), 0.5 * (now.chances + then.chances)
@@ -109,6 +114,7 @@ class LobuleSystem(Layout):
         if n == kernels.FULL:
             raise EngineError(f"too many new cells in one step at {state.time_h:.6g} h; use a smaller tolerance")
         state.n, state.ident = n, ident
+        check_cells(state, self.comps, self.tissue, state.time_h + h)
         if self.motion is not None and n > before:
             self.motion.place_daughters(state, before)
             self.motion.place_arrivals(state, before)
@@ -123,7 +129,7 @@ class LobuleSystem(Layout):
             for manner in ("necrotic", "apoptotic")
             for z in range(1, self.zones + 1)
         )
-        self.motion.settle(state, dead / state.lobules)
+        self.motion.settle(state, dead / state.lobules, None if self.drift is None else self.drift.forces(state))
 
     def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
         """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""
@@ -205,6 +211,7 @@ class LobuleSystem(Layout):
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
             radius[sites] = now.rows[z][:, p.column[self.model.slot_index[f"radius@{z + 1}"]]]
         state.flow_at_sites = space.at_sites(space.flow_of(space.along_segments(radius)))
+        check_flow(state, self.tissue)
         state.flow_seen_at_h = state.time_h
 
     def see_death(self, state: State, before: Evaluation, h: float) -> None:

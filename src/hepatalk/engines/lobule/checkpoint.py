@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Changes with the meaning of what is written.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass

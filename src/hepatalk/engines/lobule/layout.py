@@ -12,12 +12,13 @@ import numpy.typing as npt
 from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
 from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.census_kernels import count_cells
-from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
+from hepatalk.engines.lobule.local import body_program, follow_local, places_of_slots, zone_program
 from hepatalk.engines.lobule.mechanics import Motion
 from hepatalk.engines.lobule.site_kernels import evaluate_sites, production_and_loss
 from hepatalk.engines.lobule.state import State
 from hepatalk.engines.lobule.tables import compartments_of, fates_of
 from hepatalk.engines.lobule.tissue import Tissue
+from hepatalk.engines.lobule.uptake import Uptake
 from hepatalk.engines.tape import evaluate
 from hepatalk.errors import EngineError
 from hepatalk.model.compiled import CompiledModel
@@ -83,19 +84,22 @@ class Layout:
         place = places_of_slots(model)
         self.zones = model.zones
         index = model.slot_index
+        self.comps = compartments_of(model)
+        hepatocytes = tissue.expected[:, self.comps.types.index("HEP")]
+        self.uptake = None if tissue.space is None else Uptake(model.anatomy, tissue, hepatocytes)
+        local = () if self.uptake is None else tuple(index[name] for name in self.uptake.slots)
         self.programs = tuple(
             zone_program(
                 model,
                 z,
-                place,
+                follow_local(model, place, z, local),
                 wanted=[index[f"radius@{z}"], index[f"volume@{z}"]],
-                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"]],
+                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"], *local],
                 transported=tissue.space is not None,
             )
             for z in range(1, model.zones + 1)
         )
         self.body = body_program(model)
-        self.comps = compartments_of(model)
         table = fates_of(model, self.comps, self.programs)
         self.table = table
         self.fates = FateArrays(
@@ -205,6 +209,7 @@ class Layout:
             tally=np.zeros(len(self.table.kind), dtype=np.int64),
             step_h=0.0,
             flow_at_sites=np.ones(self.tissue.n_sites),
+            carried=np.ones((0 if self.uptake is None else len(self.uptake.names), self.tissue.n_sites)),
         )
 
     def make_fresh(self, state: State) -> None:
@@ -340,9 +345,13 @@ class Layout:
             lining = row[:, p.column[int(c.count[z, c.types.index("LSEC")])]] / (
                 state.lobules * c.share[z, c.types.index("LSEC")]
             )
-            inflow = slots[m.slot_index["inflow"]] / state.lobules
+            inflow = slots[m.slot_index["blood"]] / state.lobules
             forced = state.flow_at_sites[sites] * inflow / np.maximum(lining, LEAST_LINING)
-            row[:, p.column[int(p.forced[0])]] = forced
+            row[:, p.column[m.slot_index[f"sinusoid_flow@{z + 1}"]]] = forced
+        if self.uptake is not None:
+            for k, name in enumerate(self.uptake.slots):
+                slot = m.slot_index[name]
+                row[:, p.column[slot]] = slots[slot] * state.carried[k, sites]
         return row
 
     def _gathered(self, rows: Sequence[Floats], params: Floats) -> tuple[Floats, Floats]:

@@ -22,7 +22,15 @@ from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.fates import NOTHING
 from hepatalk.model.laws import Law
 
-__all__ = ["BodyProgram", "Fluxes", "ZoneProgram", "body_program", "places_of_slots", "zone_program"]
+__all__ = [
+    "BodyProgram",
+    "Fluxes",
+    "ZoneProgram",
+    "body_program",
+    "follow_local",
+    "places_of_slots",
+    "zone_program",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -130,6 +138,31 @@ def places_of_slots(m: CompiledModel) -> Ints:
         zones = {int(place[i]) for i in m.inputs[m.input_start[k] : m.input_start[k + 1]]} - {BODY}
         place[m.n_states + k] = zones.pop() if len(zones) == 1 else BODY
     return place
+
+
+def follow_local(m: CompiledModel, place: Ints, zone: int, local: Collection[int]) -> Ints:
+    """Return the places of slots, those of the body that depend on local values alone and on the body being the zone's.
+
+    Parameters
+    ----------
+    m : CompiledModel
+    place : (n_slots,) int array
+        From `places_of_slots`.
+    zone : int
+    local : collection of int
+        Slots of the body that have a value of their own at every site.
+    """
+    out, n = place.copy(), m.n_states
+    joins = np.zeros(len(place), dtype=bool)  # what depends on any zone
+    joins[:n] = place[:n] != BODY
+    follows = np.zeros(len(place), dtype=bool)
+    follows[list(local)] = True
+    for k in range(m.n_ops):
+        inputs = m.inputs[m.input_start[k] : m.input_start[k + 1]]
+        joins[n + k] = joins[inputs].any()
+        follows[n + k] |= follows[inputs].any()
+    out[n:][(place[n:] == BODY) & follows[n:] & ~joins[n:]] = zone
+    return out
 
 
 def _fluxes(m: CompiledModel, states: Ints, column: dict[int, int], without: Collection[int]) -> Fluxes:

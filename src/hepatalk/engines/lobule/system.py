@@ -126,6 +126,7 @@ class LobuleSystem(Layout):
             for z in range(1, self.zones + 1)
         )
         self.motion.settle(state, dead / state.lobules)
+        self.see_contacts(state)
 
     def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
         """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""
@@ -199,7 +200,7 @@ class LobuleSystem(Layout):
         )
 
     def see_flow(self, state: State, now: Evaluation) -> None:
-        """Solve the network of sinusoids with the radii of now, and what blood brings, if that was done some time ago."""
+        """Solve the network of sinusoids with the radii of now, and what blood brings, if some time has passed."""
         space = self.tissue.space
         if space is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
             return

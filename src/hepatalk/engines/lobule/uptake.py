@@ -55,7 +55,7 @@ _STILL = 1e-13
 _HALVINGS = 200
 #: A level of the healthy inflow below which nothing is left to compare with.
 _LEAST = 1e-9
-_FIRST_PASS = "lobule_first_pass_"
+_PASSAGE = "lobule_first_pass_"
 _OXYGEN = ("lobule_oxygen_inflow", "lobule_oxygen_outflow", "lobule_oxygen_half", "arterial_oxygen_share")
 
 
@@ -351,8 +351,8 @@ def _cargo_of(anatomy: Mapping[str, float], network: Network, arterial_share: fl
         inlet[:] = mean * (1.0 - share) / (1.0 - arterial_share)
         inlet[network.arterial] = mean * share / arterial_share
     cargo = [_Cargo("oxygen_supply", "", inlet, half, leaves)]
-    for name in sorted(n for n in anatomy if n.startswith(_FIRST_PASS)):
-        signal = name.removeprefix(_FIRST_PASS).upper()
+    for name in sorted(n for n in anatomy if n.startswith(_PASSAGE)):
+        signal = name.removeprefix(_PASSAGE).upper()
         taken = anatomy[name]
         if not 0.0 < taken < 1.0:
             raise EngineError(f"blood: {name} = {taken:g}; allowed: between 0 and 1; correct the record")

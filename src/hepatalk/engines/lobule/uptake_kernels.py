@@ -52,7 +52,7 @@ def left_over(content: float, taken: float, half: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def sweep(
+def sweep(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cost per call
     node: Floats,
     along: Floats,
     uptake: Floats,

@@ -267,21 +267,21 @@ class Contacts:
         """
         zone, n_sites = self._tissue.zone, self._tissue.n_sites
         out = np.zeros((len(self.who), n_sites))
-        density = np.stack([self._read(rows, sites, k.density) for k in self.kinds]) if self.kinds else out
+        each: dict[int, Floats] = {}
         edges = np.searchsorted(touching.at[:, 0], np.arange(len(self.kinds) + 1))
         for q, k in enumerate(self.kinds):
             f = self.who[k.who][0]
-            rest = self._rest[f][zone]
-            same = [j for j, x in enumerate(self.kinds) if x.who == k.who]
-            around = sum(self.kinds[j].share[zone] * density[j] for j in same)
-            level = self._read(rows, sites, np.array([self._touch[self.names[f]][z].state for z in range(len(rows))]))
-            each = np.divide(level, around, out=np.zeros(n_sites), where=around > _LEAST)
+            if f not in each:
+                each[f] = self._presented(rows, sites, f, k.who)
             _, i, j = touching.at[edges[q] : edges[q + 1]].T
-            worth = count[:, k.presents].sum(axis=1) * each
+            worth = (count @ k.presents) * each[f]
             met = np.bincount(i, touching.chance[edges[q] : edges[q + 1]] * worth[j], n_sites)
             healthy = self._healthy[q, zone]
-            mean = np.divide(met, healthy, out=np.zeros(n_sites), where=healthy > 0.0) * rest
-            out[k.who] += k.share[zone] * np.where(touching.bare[q], density[q] * each, mean)
+            seen = np.divide(met, healthy, out=np.zeros(n_sites), where=healthy > 0.0) * self._rest[f][zone]
+            bare = touching.bare[q]
+            if bare.any():
+                seen[bare] = (self._read(rows, sites, k.density) * each[f])[bare]
+            out[k.who] += k.share[zone] * seen
         for w, (f, receiver) in enumerate(self.who):
             name = self._comps.types[receiver]
             free = params[self._model.position(f"free.{self.names[f]}")]
@@ -289,6 +289,17 @@ class Contacts:
                 column = self._programs[z].seen.get((self._touch[self.names[f]][z].free, name))
                 if column is not None:
                     rows[z][:, column] = free * out[w, own]
+
+    def _presented(self, rows: Sequence[Floats], sites: Sequence[Ints], f: int, who: int) -> Floats:
+        """Return what the senders of a signal present, each: the level at their site over their density there."""
+        zone = self._tissue.zone
+        around = np.zeros(self._tissue.n_sites)
+        for k in self.kinds:
+            if k.who == who:
+                around += k.share[zone] * self._read(rows, sites, k.density)
+        states = np.array([self._touch[self.names[f]][z].state for z in range(len(rows))])
+        level = self._read(rows, sites, states)
+        return np.divide(level, around, out=np.zeros(len(level)), where=around > _LEAST)
 
     def _read(self, rows: Sequence[Floats], sites: Sequence[Ints], slot: Ints) -> Floats:
         """Return a quantity at all sites, (n_sites,), from its slot in each zone; 0 where a zone has none."""

@@ -183,6 +183,8 @@ class Contacts:
         n_zones = len(programs)
         self._rest = np.array([[model.rest[self._touch[n][z].state] for z in range(n_zones)] for n in self.names])
         self._healthy = np.zeros((len(self.kinds), n_zones))
+        self._presenting = [np.flatnonzero(k.presents) for k in self.kinds]
+        self._level = [np.array([self._touch[n][z].state for z in range(n_zones)]) for n in self.names]
 
     def _kinds_of(self, who: int) -> list[_Kind]:
         f, receiver = self.who[who]
@@ -274,7 +276,7 @@ class Contacts:
             if f not in each:
                 each[f] = self._presented(rows, sites, f, k.who)
             _, i, j = touching.at[edges[q] : edges[q + 1]].T
-            worth = (count @ k.presents) * each[f]
+            worth = count[:, self._presenting[q]].sum(axis=1) * each[f]
             met = np.bincount(i, touching.chance[edges[q] : edges[q + 1]] * worth[j], n_sites)
             healthy = self._healthy[q, zone]
             seen = np.divide(met, healthy, out=np.zeros(n_sites), where=healthy > 0.0) * self._rest[f][zone]
@@ -297,8 +299,7 @@ class Contacts:
         for k in self.kinds:
             if k.who == who:
                 around += k.share[zone] * self._read(rows, sites, k.density)
-        states = np.array([self._touch[self.names[f]][z].state for z in range(len(rows))])
-        level = self._read(rows, sites, states)
+        level = self._read(rows, sites, self._level[f])
         return np.divide(level, around, out=np.zeros(len(level)), where=around > _LEAST)
 
     def _read(self, rows: Sequence[Floats], sites: Sequence[Ints], slot: Ints) -> Floats:

@@ -10,17 +10,21 @@ import pytest
 from scipy.optimize import brentq
 
 from hepatalk.engines.lobule.anatomy import Anatomy
+from hepatalk.engines.lobule.changes import apply_change
 from hepatalk.engines.lobule.flow import Flow, solve
 from hepatalk.engines.lobule.geometry import build
 from hepatalk.engines.lobule.network import Network
+from hepatalk.engines.lobule.state import first_cells
+from hepatalk.engines.lobule.system import LobuleSystem
 from hepatalk.engines.lobule.tables import compartments_of
-from hepatalk.engines.lobule.tissue import Tissue, from_geometry
+from hepatalk.engines.lobule.tissue import Tissue, from_geometry, zones_only
 from hepatalk.engines.lobule.uptake import Uptake, along, passage_of
 from hepatalk.engines.lobule.uptake_kernels import left_over
 from hepatalk.errors import EngineError
 from hepatalk.knowledge.load import load
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.compiler import compile_model
+from hepatalk.model.schedule import Change
 
 Floats = npt.NDArray[np.float64]
 VISCOSITY = 1e-6  # Pa h
@@ -219,3 +223,33 @@ def test_impossible_records_are_refused(
     anatomy = {k: v for k, v in model.anatomy.items() if k != name} | ({} if value is None else {name: value})
     with pytest.raises(EngineError, match=message):
         Uptake(anatomy, tissue, tissue.expected[:, 0])
+
+
+def test_sites_read_their_part_of_what_reaches_the_liver(model: CompiledModel, tissue: Tissue) -> None:
+    """In health the model's own oxygen, everywhere; with three times the blood through each lobule more, centrally."""
+    system = LobuleSystem(model, tissue, 1, 1e-2)
+    state = system.healthy(*first_cells(system.comps, tissue, 1), 0.0)
+    healthy = system.evaluation(state)
+    for z, p in enumerate(system.programs):
+        oxygen = healthy.rows[z][:, p.column[model.slot_index[f"oxygen@{z + 1}"]]]
+        assert oxygen == pytest.approx(np.full(len(oxygen), oxygen[0]), rel=1e-9)
+    apply_change(system, state, Change(0.0, "scale_extensive", "liver", 0.3, "cut"))
+    system.see_flow(state, system.evaluation(state))
+    now = system.evaluation(state)
+    oxygen_now, acids = [], []
+    for z, p in enumerate(system.programs):
+        column = p.column[model.slot_index[f"oxygen@{z + 1}"]]
+        oxygen_now.append(float((now.rows[z][:, column] / healthy.rows[z][:, column]).mean()))
+        acids.append(float(now.rows[z][:, p.column[model.slot_index["free.BA"]]].mean()))
+    assert oxygen_now[0] < oxygen_now[1] < oxygen_now[2]
+    assert 1.1 < oxygen_now[2] < 1.5
+    assert 1.0 < acids[0] < acids[1] < acids[2]
+
+
+def test_well_mixed_zones_carry_and_touch_nothing(model: CompiledModel) -> None:
+    comps = compartments_of(model)
+    numbers = {t: round(3000 * model.anatomy[f"{t}.number"]) for t in comps.types}
+    system = LobuleSystem(model, zones_only(comps, numbers), 1, 1e-2)
+    assert system.uptake is None
+    assert system.contacts is None
+    assert all(not p.seen and not p.late and not len(p.forced) for p in system.programs)

@@ -32,7 +32,7 @@ def gather(c: Compiler) -> dict[str, float]:
     own = [p.id for p in c.knowledge.parameters if p.id.startswith(_PREFIX) and not p.id.startswith(_CHECK)]
     if not own:
         return {}
-    found = {name: c.value(name) for name in (*own, "arterial_share")}
+    found = {name: c.value(name) for name in (*own, "arterial_share", "arterial_oxygen_share")}
     for cell in c.knowledge.cells:
         number = cell.number or f"{_PREFIX}{cell.id.lower()}_number"
         if number in c.knowledge.parameter:  # without, the lobule engine says that the type's number is missing

@@ -44,7 +44,7 @@ from hepatalk.knowledge.records import (
 )
 from hepatalk.model import damage, motion, nodes, physics, signals, tracers, visitors
 from hepatalk.model.compiled import Activity, CompiledModel
-from hepatalk.model.fates import Exchange, Fate, Growing
+from hepatalk.model.fates import Exchange, Fate, Growing, Touch
 from hepatalk.model.freeze import freeze
 from hepatalk.model.gates import GateBuilder, Statement
 from hepatalk.model.laws import Law
@@ -130,7 +130,7 @@ class Compiler:
         What each kind of division adds to the cells of a type, per h.
     flows : list of ((cell type, place), (cell type, place), slot, ratio)
         Cells that go from one type or place to another, per h, and how many arrive for each that leaves.
-    fates, growing, exchanges : list
+    fates, growing, exchanges, touches : list
         What single cells may do, how they grow, and the exchange between zones (`hepatalk.model.fates`).
     secretions, statements, stores, carriers : dict
         The terms of all rows, by signal or target, as they are gathered.
@@ -157,6 +157,7 @@ class Compiler:
     fates: list[Fate] = field(default_factory=list)
     growing: list[Growing] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)
     secretions: dict[str, list[tuple[str, Secretes]]] = field(default_factory=lambda: defaultdict(list))
     statements: dict[str, list[Statement]] = field(default_factory=lambda: defaultdict(list))
     stores: dict[str, str] = field(default_factory=dict)

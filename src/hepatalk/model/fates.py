@@ -28,7 +28,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOTHING", "Exchange", "Fate", "FateKind", "Fates", "Growing", "settled"]
+__all__ = ["NOTHING", "Exchange", "Fate", "FateKind", "Fates", "Growing", "Presented", "Touch", "settled"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -127,6 +127,44 @@ class Exchange:
 
 
 @dataclass(frozen=True)
+class Presented:
+    """Cells that present a contact signal in a place.
+
+    Attributes
+    ----------
+    cell : str
+        Their type.
+    states : tuple of int
+        States of the model that count them.
+    density : int
+        Slot of their number per volume, relative to health.
+    share : float
+        Their share of the resting supply in the place.
+    """
+
+    cell: str
+    states: tuple[int, ...]
+    density: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Touch:
+    """A contact signal in a place: an engine that knows which cells touch says who sees it.
+
+    Attributes
+    ----------
+    state, free : int
+        State of the signal, and the slot that regulation reads.
+    by : tuple of Presented
+    """
+
+    state: int
+    free: int
+    by: tuple[Presented, ...]
+
+
+@dataclass(frozen=True)
 class Fates:
     """The fates of all compartments, growth and exchange, with settled slots.
 
@@ -140,6 +178,7 @@ class Fates:
     process, place : tuple (n_fates,) of str
     growing : tuple of Growing
     exchanges : tuple of Exchange
+    touches : tuple of Touch
     """
 
     cells: tuple[str, ...]
@@ -155,6 +194,7 @@ class Fates:
     place: tuple[str, ...]
     growing: tuple[Growing, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
+    touches: tuple[Touch, ...] = ()
 
 
 def settled(
@@ -162,6 +202,7 @@ def settled(
     fates: Sequence[Fate],
     growing: Sequence[Growing],
     exchanges: Sequence[Exchange],
+    touches: Sequence[Touch],
     settle: Callable[[int], int],
 ) -> Fates:
     """Return the fates with the final indices of slots.
@@ -172,6 +213,7 @@ def settled(
     fates : sequence of Fate
     growing : sequence of Growing
     exchanges : sequence of Exchange
+    touches : sequence of Touch
     settle : callable
         From a slot of the tape to its final index.
     """
@@ -195,5 +237,13 @@ def settled(
         growing=tuple(Growing(g.cell, g.place, settle(g.synthesis), g.decay, g.opposing) for g in growing),
         exchanges=tuple(
             Exchange(settle(e.state), settle(e.gain), settle(e.loss), e.pace, e.by_blood) for e in exchanges
+        ),
+        touches=tuple(
+            Touch(
+                settle(x.state),
+                settle(x.free),
+                tuple(Presented(p.cell, tuple(map(settle, p.states)), settle(p.density), p.share) for p in x.by),
+            )
+            for x in touches
         ),
     )

@@ -67,7 +67,9 @@ def freeze(c: Compiler) -> CompiledModel:
         activities=tuple(c.activities.values()),
         relabel=_relabel(c),
         groups=_groups(c),
-        fates=fates.settled([x.id for x in c.knowledge.cells], _with_descent(c), c.growing, c.exchanges, t.settle),
+        fates=fates.settled(
+            [x.id for x in c.knowledge.cells], _with_descent(c), c.growing, c.exchanges, c.touches, t.settle
+        ),
         lobes=c.lobes,
         anatomy=anatomy.gather(c),
     )

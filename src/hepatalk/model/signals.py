@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from hepatalk.errors import KnowledgeError
 from hepatalk.knowledge.records import Secretes, Signal
 from hepatalk.model import motion
-from hepatalk.model.fates import Exchange
+from hepatalk.model.fates import Exchange, Presented, Touch
 from hepatalk.model.laws import Law
 from hepatalk.model.lobes import mean_of_lobes
 from hepatalk.model.physics import resting_zone_volume
@@ -171,8 +171,32 @@ def _write_local(c: Compiler, signal: Signal, place: Place) -> None:
     t.flux(slot, removal, -1.0)
     if signal.mixing:
         _write_mixing(c, signal, slot, place)
+    if signal.kind == "contact":
+        c.touches.append(Touch(slot, c.slot(f"free.{signal.id}@{place}"), tuple(_presented(c, signal, place))))
     if signal.id in c.stores:
         _write_store(c, signal, place)
+
+
+def _presented(c: Compiler, signal: Signal, place: Place) -> list[Presented]:
+    """Return who presents a contact signal in a place: the cells behind its sources, as those take them."""
+    terms = [s for _, s in c.secretions.get(signal.id, []) if place.zone in c.knowledge.cell[s.cell].zones]
+    total = sum(c.value(s.share) for s in terms)
+    found = []
+    for term in terms:
+        population, _ = c.populations[term.cell]
+        here = c.cells_at[term.cell, place]
+        chosen = range(len(here)) if term.state is None else population.select(term.state)
+        states = tuple(here[i] for i in chosen)
+        found.append(Presented(term.cell, states, _density(c, term, place), c.value(term.share) / total))
+    return found
+
+
+def _density(c: Compiler, term: Secretes, place: Place) -> Slot:
+    """Return the slot of the number of releasing cells per volume, 1 in health."""
+    t = c.tape
+    cells, amount = c.selected(term.cell, term.state, place)
+    scale = t.param(f"rest:density {term.cell}.{term.state or 'all'}@{place}", resting_zone_volume(c, place) / amount)
+    return t.op(Law.RATIO, [cells, c.slot(f"volume@{place}")], [scale, t.number(_LEAST_VOLUME)])
 
 
 def _write_mixing(c: Compiler, signal: Signal, slot: Slot, place: Place) -> None:
@@ -244,10 +268,7 @@ def _source(c: Compiler, signal: Signal, row: str, term: Secretes, place: Place,
     """Return the slot of one cell type's release in a zone, ``resting`` in health; constant when silenced."""
     t = c.tape
     who = f"{term.cell}.{term.state or 'all'}@{place}"
-    cells, amount = c.selected(term.cell, term.state, place)
-    volume = c.slot(f"volume@{place}")
-    scale = t.param(f"rest:density {who}", resting_zone_volume(c, place) / amount)
-    density = t.op(Law.RATIO, [cells, volume], [scale, t.number(_LEAST_VOLUME)])
+    density = _density(c, term, place)
     if term.dying:
         turnover = t.param(f"rest:1/turnover {term.cell}", 1.0 / c.death_rates[term.cell])
         density = t.op(Law.PRODUCT, [density, motion.death_rate(c, term.cell, place)], [turnover])

@@ -39,11 +39,11 @@ class _Map:
 
     quantity: str
     name: str
-    kind: str  # 'share' from 0, 'fold' about health on a log scale
+    kind: str  # 'share' and 'mmHg' from 0, 'fold' about health on a log scale
 
     @property
     def unit(self) -> str:
-        return "share" if self.kind == "share" else "× health"
+        return "× health" if self.kind == "fold" else self.kind
 
 
 _MAPS = (
@@ -51,6 +51,8 @@ _MAPS = (
     _Map("volume.HEP", "hepatocyte volume", "fold"),
     _Map("shear", "wall shear", "fold"),
     _Map("oxygen", "oxygen", "fold"),
+    _Map("blood.oxygen", "oxygen in the blood", "mmHg"),
+    _Map("blood.BA", "bile acids left in the blood", "share"),
     _Map("signal.HGF", "HGF", "fold"),
     _Map("signal.TGFB1", "TGFB1", "fold"),
     _Map("signal.WNT", "WNT (LSEC)", "fold"),
@@ -120,7 +122,7 @@ def _heat(figure: Figure, axes: Axes, profiles: xarray.Dataset, one: _Map) -> No
 def _scale(values: Floats, kind: str) -> tuple[Normalize, Any]:
     """Return the scale of colours: of shares from 0 up, of folds about health, which is white."""
     finite = values[np.isfinite(values)]
-    if kind == "share":
+    if kind != "fold":
         return Normalize(0.0, max(float(finite.max(initial=0.0)), 0.01)), "YlOrRd"
     positive = np.maximum(finite, 1e-3)
     most = max(_LEAST_FOLD, float(positive.max(initial=1.0)), float(1.0 / positive.min(initial=1.0)))

@@ -40,10 +40,10 @@ _CANNOT = (
     "hand, and losses from germline. The population engine runs these."
 )
 _LIMITS = (
-    "vessels are stretched with the lobule and none sprouts: new endothelial cells are cells, not segments; contact "
-    "signals (Notch and Jagged, Fn14 and TWEAK) act within a site of about 50 µm and its neighbours, not from membrane "
-    "to membrane; cells of one type at one site share the activity of their nodes; oxygen follows the model's law at "
-    "each site and is not carried by the blood; cells are spheres, and cells beside hepatocytes do not crawl by "
+    "vessels are stretched with the lobule and none sprouts: new endothelial cells are cells, not segments; cells of "
+    "one type at one site (about 50 µm) share the activity of their nodes, and so see the mean of what touches them "
+    "(Notch and Jagged, Fn14 and TWEAK); blood carries oxygen and bile acids, and other signals of the body reach "
+    "every site alike; cells are spheres, flat ones reach farther, and cells beside hepatocytes do not crawl by "
     "themselves. One lobule is one draw: its numbers scatter about the mean of many."
 )
 

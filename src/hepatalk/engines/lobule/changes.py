@@ -52,6 +52,8 @@ def apply_change(system: LobuleSystem, state: State, change: Change) -> None:
             state.params[system.model.position(change.target)] = change.value
         case "scale_parameter":
             state.params[system.model.position(change.target)] *= change.value
+    state.flow_seen_at_h = -np.inf  # blood finds its way at once
+    system.see_contacts(state)
 
 
 def _take_lobules(system: LobuleSystem, state: State, change: Change) -> None:

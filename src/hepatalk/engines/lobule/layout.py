@@ -12,12 +12,14 @@ import numpy.typing as npt
 from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
 from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.census_kernels import count_cells
-from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
+from hepatalk.engines.lobule.local import body_program, follow_local, places_of_slots, zone_program
 from hepatalk.engines.lobule.mechanics import Motion
 from hepatalk.engines.lobule.site_kernels import evaluate_sites, production_and_loss
-from hepatalk.engines.lobule.state import State
+from hepatalk.engines.lobule.state import State, first_cells
 from hepatalk.engines.lobule.tables import compartments_of, fates_of
 from hepatalk.engines.lobule.tissue import Tissue
+from hepatalk.engines.lobule.touch import Contacts, Touching
+from hepatalk.engines.lobule.uptake import Uptake
 from hepatalk.engines.tape import evaluate
 from hepatalk.errors import EngineError
 from hepatalk.model.compiled import CompiledModel
@@ -83,19 +85,26 @@ class Layout:
         place = places_of_slots(model)
         self.zones = model.zones
         index = model.slot_index
+        self.comps = compartments_of(model)
+        hepatocytes = tissue.expected[:, self.comps.types.index("HEP")]
+        self.uptake = None if tissue.space is None else Uptake(model.anatomy, tissue, hepatocytes)
+        densities: dict[int, list[int]] = {}
+        for t in model.fates.touches if tissue.space is not None else ():
+            densities.setdefault(int(place[t.state]), []).extend(p.density for p in t.by)
+        local = () if self.uptake is None else tuple(index[name] for name in self.uptake.slots)
         self.programs = tuple(
             zone_program(
                 model,
                 z,
-                place,
-                wanted=[index[f"radius@{z}"], index[f"volume@{z}"]],
-                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"]],
+                follow_local(model, place, z, local),
+                wanted=[index[f"radius@{z}"], index[f"volume@{z}"], *densities.get(z, ())],
+                forced=[] if tissue.space is None else [index[f"sinusoid_flow@{z}"], *local],
                 transported=tissue.space is not None,
+                touched=() if tissue.space is None else [t.free for t in model.fates.touches if place[t.state] == z],
             )
             for z in range(1, model.zones + 1)
         )
         self.body = body_program(model)
-        self.comps = compartments_of(model)
         table = fates_of(model, self.comps, self.programs)
         self.table = table
         self.fates = FateArrays(
@@ -116,8 +125,26 @@ class Layout:
         edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
         self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
         self._lay_out()
+        self.contacts: Contacts | None = None
+        if self.motion is not None:
+            self.contacts = self._contacts(self.motion)
 
     # ------------------------------------------------------------------------------------------------- layout
+
+    def _contacts(self, motion: Motion) -> Contacts:
+        """Return who sees whom, with the contacts of healthy cells that have found their room."""
+        found = Contacts(self.model, self.tissue, self.comps, self.programs)
+        state = self.healthy(*first_cells(self.comps, self.tissue, self.seed), 0.0)
+        motion.settle(state, 0.0)
+        found.measure_health(state)
+        return found
+
+    def see_contacts(self, state: State) -> None:
+        """Count who touches whom."""
+        if self.contacts is None:
+            return
+        found = self.contacts.count(state)
+        state.touch_at, state.touch_chance, state.touch_bare = found.at, found.chance, found.bare
 
     def _lay_out(self) -> None:
         """Find which columns of the rows take cells, and how many cells health has beside each site."""
@@ -189,7 +216,7 @@ class Layout:
                 for s in self.sites[z]
             ]
             waiting.append(np.array(draws).reshape(len(self.sites[z]), kinds))
-        return State(
+        state = State(
             time_h=time_h,
             lobules=1.0,
             params=m.params.copy(),
@@ -205,7 +232,13 @@ class Layout:
             tally=np.zeros(len(self.table.kind), dtype=np.int64),
             step_h=0.0,
             flow_at_sites=np.ones(self.tissue.n_sites),
+            touch_at=np.zeros((0, 3), dtype=np.int64),
+            touch_chance=np.zeros(0),
+            touch_bare=np.zeros((0, self.tissue.n_sites), dtype=np.bool_),
+            carried=np.ones((0 if self.uptake is None else len(self.uptake.names), self.tissue.n_sites)),
         )
+        self.see_contacts(state)
+        return state
 
     def make_fresh(self, state: State) -> None:
         """Make all labels fresh: every cell undivided, of its own origin. A label that a user set stays."""
@@ -289,9 +322,8 @@ class Layout:
         slots[: m.n_states] = self._sums(state, census, level, body)
         evaluate(slots, state.params, m.law, m.input_start, m.inputs, m.argument_start, m.arguments)
         rows, production, loss = [], [], []
-        for z, p in enumerate(self.programs):
-            row = self._rows(state, z, census, level[z], slots)
-            evaluate_sites(row, state.params, p.law, p.input_start, p.inputs, p.argument_start, p.arguments)
+        for z, row in enumerate(self._evaluated(state, census, level, slots)):
+            p = self.programs[z]
             made, lost = np.empty(level[z].shape), np.empty(level[z].shape)
             f = p.fluxes
             production_and_loss(made, lost, row, level[z], state.params, f.start, f.place, f.coefficient, f.tau)
@@ -307,6 +339,23 @@ class Layout:
         self._check(production, loss, made, state.time_h if time_h is None else time_h)
         self._check_rates(rates, state.time_h if time_h is None else time_h)
         return Evaluation(slots, rows, rates, chances, production, loss, made, lost, census)
+
+    def _evaluated(
+        self, state: State, census: tuple[Floats, Floats, Floats], level: Sequence[Floats], slots: Floats
+    ) -> list[Floats]:
+        """Return the rows of all zones with their operations done: what cells see of contacts comes in between."""
+        rows = []
+        for z, p in enumerate(self.programs):
+            row = self._rows(state, z, census, level[z], slots)
+            evaluate_sites(row if not p.late else row[:, : -p.late], state.params, *p.early)
+            rows.append(row)
+        if self.contacts is not None:
+            touching = Touching(state.touch_at, state.touch_chance, state.touch_bare)
+            self.contacts.fill(rows, self.sites, census[0], touching, state.params)
+        for row, p in zip(rows, self.programs, strict=True):
+            if p.late:
+                evaluate_sites(row, state.params, *p.last)
+        return rows
 
     def _rows(
         self, state: State, z: int, census: tuple[Floats, Floats, Floats], level: Floats, slots: Floats
@@ -340,9 +389,13 @@ class Layout:
             lining = row[:, p.column[int(c.count[z, c.types.index("LSEC")])]] / (
                 state.lobules * c.share[z, c.types.index("LSEC")]
             )
-            inflow = slots[m.slot_index["inflow"]] / state.lobules
+            inflow = slots[m.slot_index["blood"]] / state.lobules
             forced = state.flow_at_sites[sites] * inflow / np.maximum(lining, LEAST_LINING)
-            row[:, p.column[int(p.forced[0])]] = forced
+            row[:, p.column[m.slot_index[f"sinusoid_flow@{z + 1}"]]] = forced
+        if self.uptake is not None:
+            for k, name in enumerate(self.uptake.slots):
+                slot = m.slot_index[name]
+                row[:, p.column[slot]] = slots[slot] * state.carried[k, sites]
         return row
 
     def _gathered(self, rows: Sequence[Floats], params: Floats) -> tuple[Floats, Floats]:

@@ -13,16 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from hepatalk.engines.lobule.receivers import Key, by_receiver
 from hepatalk.errors import EngineError
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.fates import NOTHING
 from hepatalk.model.laws import Law
 
-__all__ = ["BodyProgram", "Fluxes", "ZoneProgram", "body_program", "places_of_slots", "zone_program"]
+__all__ = [
+    "BodyProgram",
+    "Fluxes",
+    "ZoneProgram",
+    "body_program",
+    "follow_local",
+    "places_of_slots",
+    "zone_program",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -73,6 +83,11 @@ class ZoneProgram:
     fluxes : Fluxes
         Of the moving states; places in the row.
     column : mapping of slot to place in the row
+    seen : mapping of (slot, cell type) to place in the row
+        What cells of a type see of a contact signal, in place of the slot that others read: values that the lobule
+        gives by itself, after the first operations are done.
+    late : int
+        How many operations, the last ones, depend on what is seen.
     """
 
     zone: int
@@ -87,11 +102,29 @@ class ZoneProgram:
     moving: Ints
     fluxes: Fluxes
     column: dict[int, int] = field(repr=False)
+    seen: dict[tuple[int, str], int] = field(repr=False, default_factory=dict)
+    late: int = 0
 
     @property
     def width(self) -> int:
         """Length of a row."""
-        return len(self.external) + len(self.states) + len(self.forced) + len(self.law)
+        return len(self.external) + len(self.states) + len(self.forced) + len(self.seen) + len(self.law)
+
+    @cached_property
+    def early(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """The tape as far as nothing depends on what is seen."""
+        k = len(self.law) - self.late
+        i, a = self.input_start[k], self.argument_start[k]
+        parts = (self.law[:k], self.input_start[: k + 1], self.inputs[:i])
+        return (*parts, self.argument_start[: k + 1], self.arguments[:a])
+
+    @cached_property
+    def last(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """The rest of the tape."""
+        k = len(self.law) - self.late
+        i, a = self.input_start[k], self.argument_start[k]
+        starts = (self.input_start[k:] - i, self.argument_start[k:] - a)
+        return self.law[k:], starts[0], self.inputs[i:], starts[1], self.arguments[a:]
 
 
 @dataclass(frozen=True)
@@ -132,6 +165,31 @@ def places_of_slots(m: CompiledModel) -> Ints:
     return place
 
 
+def follow_local(m: CompiledModel, place: Ints, zone: int, local: Collection[int]) -> Ints:
+    """Return the places of slots, those of the body that depend on local values alone and on the body being the zone's.
+
+    Parameters
+    ----------
+    m : CompiledModel
+    place : (n_slots,) int array
+        From `places_of_slots`.
+    zone : int
+    local : collection of int
+        Slots of the body that have a value of their own at every site.
+    """
+    out, n = place.copy(), m.n_states
+    joins = np.zeros(len(place), dtype=bool)  # what depends on any zone
+    joins[:n] = place[:n] != BODY
+    follows = np.zeros(len(place), dtype=bool)
+    follows[list(local)] = True
+    for k in range(m.n_ops):
+        inputs = m.inputs[m.input_start[k] : m.input_start[k + 1]]
+        joins[n + k] = joins[inputs].any()
+        follows[n + k] |= follows[inputs].any()
+    out[n:][(place[n:] == BODY) & follows[n:] & ~joins[n:]] = zone
+    return out
+
+
 def _fluxes(m: CompiledModel, states: Ints, column: dict[int, int], without: Collection[int]) -> Fluxes:
     """Return what moves some states; ``column`` gives the place of each slot."""
     start, place, coefficient, tau = [0], [], [], []
@@ -160,7 +218,7 @@ def body_program(m: CompiledModel) -> BodyProgram:
 
 def zone_program(
     m: CompiledModel, zone: int, place: Ints, *, wanted: Collection[int] = (), forced: Collection[int] = (),
-    transported: bool = False,
+    transported: bool = False, touched: Collection[int] = (),
 ) -> ZoneProgram:  # fmt: skip
     """Return the operations that the sites of a zone need.
 
@@ -176,6 +234,8 @@ def zone_program(
         Slots of the zone that the lobule gives by itself.
     transported : bool
         Leave out the exchange of signals between zones, in place of which the lobule has transport.
+    touched : collection of int
+        Slots of which each cell type sees what touches it.
     """
     n = m.n_states
     states = np.flatnonzero(place[:n] == zone).astype(np.int64)
@@ -188,16 +248,18 @@ def zone_program(
     own = {int(s) for s in states} | set(forced) | {n + k for k in ops}
     used = {int(i) for k in ops for i in m.inputs[m.input_start[k] : m.input_start[k + 1]]}
     external = np.array(sorted((used | needed | set(rates)) - own), dtype=np.int64)
-    order = [*external.tolist(), *states.tolist(), *sorted(forced), *(n + k for k in ops)]
-    column = {slot: i for i, slot in enumerate(order)}
-    inputs = [[column[int(i)] for i in m.inputs[m.input_start[k] : m.input_start[k + 1]]] for k in ops]
-    arguments = [m.arguments[m.argument_start[k] : m.argument_start[k + 1]].tolist() for k in ops]
+    lines, late, seen = by_receiver(m, ops, touched)
+    order: list[Key] = [*external.tolist(), *states.tolist(), *sorted(forced), *seen, *(x.key for x in lines)]
+    place_of = {key: i for i, key in enumerate(order)}
+    column = {key: i for key, i in place_of.items() if isinstance(key, int)}
+    inputs = [[place_of[i] for i in x.inputs] for x in lines]
+    arguments = [m.arguments[m.argument_start[x.op] : m.argument_start[x.op + 1]].tolist() for x in lines]
     return ZoneProgram(
         zone=zone,
         external=external,
         states=states,
         forced=np.array(sorted(forced), dtype=np.int64),
-        law=np.array([m.law[k] for k in ops], dtype=np.int64),
+        law=np.array([m.law[x.op] for x in lines], dtype=np.int64),
         input_start=_starts(inputs),
         inputs=np.array([i for x in inputs for i in x], dtype=np.int64),
         argument_start=_starts(arguments),
@@ -205,6 +267,8 @@ def zone_program(
         moving=moving,
         fluxes=_fluxes(m, states[moving], column, without),
         column=column,
+        seen={key: place_of[key] for key in seen},
+        late=late,
     )
 
 

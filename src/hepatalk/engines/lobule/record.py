@@ -50,7 +50,8 @@ class Snapshot:
     fields : mapping of str to (n_sites,) float array
         Signals, nodes, stores and dead tissue at the sites, by the names of the model's states without their place;
         NaN where a zone does not have them; ``flow``, ``shear``, ``oxygen``, ``volume``, ``radius`` relative to health;
-        ``dead_area``, ``necrotic_area`` as fractions of the section.
+        ``dead_area``, ``necrotic_area`` as fractions of the section; ``blood.oxygen`` in the sinusoids, mmHg, and
+        ``blood.SIGNAL``, part of what enters with the blood, if blood enters as in health.
     anatomy : mapping of str to array
         What stays as it is in health: see `anatomy_of`. Empty for a tissue without a place in space.
     """
@@ -135,6 +136,9 @@ def take(system: LobuleSystem, state: State) -> Snapshot:
     comp, site = cells.comp[:n].copy(), cells.site[:n].copy()
     now = system.evaluation(state)
     fields: dict[str, Floats] = {"flow": state.flow_at_sites.copy()}
+    if system.uptake is not None:
+        for name, at_sites in zip(system.uptake.names, system.uptake.absolute(state.carried), strict=True):
+            fields[f"blood.{name}"] = at_sites
     for z, (p, sites) in enumerate(zip(system.programs, system.sites, strict=True)):
         for k, i in enumerate(p.states[p.moving]):
             name = system.model.state_names[i].partition("@")[0]

@@ -52,6 +52,10 @@ class State:
         How often each fate has happened.
     flow_at_sites : (n_sites,) float array
         How the network divides blood among the sites, relative to health.
+    carried : (n_cargo, n_sites) float array
+        What a passage of the blood leaves at each site of oxygen and of the signals that it loses, relative to health.
+    touch_at, touch_chance, touch_bare : arrays
+        Contacts as they were counted last: see `hepatalk.engines.lobule.touch.Touching`.
     flow_seen_at_h : float
         When the network was last solved.
     scale : float
@@ -78,6 +82,10 @@ class State:
     tally: Ints
     step_h: float
     flow_at_sites: Floats
+    carried: Floats
+    touch_at: Ints
+    touch_chance: Floats
+    touch_bare: npt.NDArray[np.bool_]
     flow_seen_at_h: float = -np.inf
     scale: float = 1.0
     moved_at_h: float = -np.inf

@@ -24,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 
 #: How often the network of sinusoids is solved, in h.
 FLOW_EVERY_H = 1.0
+#: Blood, or functional mass, relative to health, below which what blood carries is found as if there were so much.
+LEAST_BLOOD = 1e-3
 #: Errors are relative to this + the size of a quantity.
 _SCALE = 0.05
 
@@ -130,6 +132,7 @@ class LobuleSystem(Layout):
             for z in range(1, self.zones + 1)
         )
         self.motion.settle(state, dead / state.lobules, None if self.drift is None else self.drift.forces(state))
+        self.see_contacts(state)
 
     def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
         """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""
@@ -203,16 +206,45 @@ class LobuleSystem(Layout):
         )
 
     def see_flow(self, state: State, now: Evaluation) -> None:
-        """Solve the network of sinusoids with the radii of now, if that was last done some time ago."""
+        """Solve the network of sinusoids with the radii of now, and what blood brings, if some time has passed."""
         space = self.tissue.space
         if space is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
             return
         radius = np.empty(self.tissue.n_sites)
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
             radius[sites] = now.rows[z][:, p.column[self.model.slot_index[f"radius@{z + 1}"]]]
-        state.flow_at_sites = space.at_sites(space.flow_of(space.along_segments(radius)))
+        flow = space.flow_of(space.along_segments(radius))
+        state.flow_at_sites = space.at_sites(flow)
         check_flow(state, self.tissue)
+        if self.uptake is not None:
+            more = max(float(now.slots[self.model.slot_index["blood"]]) / state.lobules, LEAST_BLOOD)
+            state.carried = self.uptake.at_sites(flow, self._mass_at_sites(state, now), self._paces(now), more)
         state.flow_seen_at_h = state.time_h
+
+    def _mass_at_sites(self, state: State, now: Evaluation) -> Floats:
+        """Return the mass of hepatocytes beside each site relative to health, (n_sites,)."""
+        t, c = self.comps.types.index("HEP"), self.comps
+        out = np.empty(self.tissue.n_sites)
+        for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
+            out[sites] = now.rows[z][:, p.column[int(c.mass[z, t])]] / (state.lobules * c.share[z, t])
+        return out
+
+    def _paces(self, now: Evaluation) -> Floats:
+        """Return what each unit of hepatocyte mass takes of each cargo relative to health: as fast as the body's law.
+
+        The model clears a signal from the blood of the body at a relative rate, in proportion to all hepatocytes and
+        to what acts on them: over their number it is the rate of each.
+        """
+        if self.uptake is None:
+            return np.zeros(0)
+        capacity = max(float(now.slots[self.model.slot_index["capacity"]]), LEAST_BLOOD)
+        out = np.ones(len(self.uptake.names))
+        for k, name in enumerate(self.uptake.signals):
+            if name:
+                clearance = self.model.params[self.model.position(f"clearance.{name.removeprefix('signal.')}")]
+                at = int(np.flatnonzero(self.body.states == self.model.slot_index[name])[0])
+                out[k] = now.body_loss[0, at] / (clearance * capacity)
+        return out
 
     def see_death(self, state: State, before: Evaluation, h: float) -> None:
         """Note the moment at which the accumulated shortfall of function has become lethal."""

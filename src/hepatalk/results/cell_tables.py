@@ -83,6 +83,10 @@ class Moment(Protocol):
     @property
     def fields(self) -> Mapping[str, Floats]: ...  # noqa: D102
     @property
+    def vessels(self) -> Mapping[str, npt.NDArray[Any]]: ...  # noqa: D102
+    @property
+    def measures(self) -> Mapping[str, float]: ...  # noqa: D102
+    @property
     def anatomy(self) -> Mapping[str, npt.NDArray[Any]]: ...  # noqa: D102
 
 
@@ -268,7 +272,7 @@ class _Files:
 
 def _table(m: Moment) -> dict[str, bytes]:
     """Return the files of cells and fields at a moment."""
-    out = _Files(time_h=m.time_h, lobules=m.lobules, scale=m.scale)
+    out = _Files(time_h=m.time_h, lobules=m.lobules, scale=m.scale, **m.measures)
     for column, (values, codes) in _categories(m.compartments).items():
         out.add(f"obs/{column}", codes[m.compartment].astype(np.int16), ("cell",), categories=values)
     for column, numbers in (("ident", m.ident), ("parent", m.parent), ("clone", m.clone)):
@@ -283,6 +287,9 @@ def _table(m: Moment) -> dict[str, bytes]:
     out.add("sites/zone", m.site_zone.astype(np.int8), ("site",))
     if m.anatomy:
         out.add("sites/depth", m.anatomy["site_depth"].astype(np.float32), ("site",), units="0 portal to 1 central")
+    for name, values in m.vessels.items():
+        kept = values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
+        out.add(f"vessels/{name}", kept, ["node" if name == "node" else "segment", "axis", "end"][: values.ndim])
     levels = np.array([m.fields[name] for name in m.fields], dtype=np.float32).reshape(len(m.fields), len(m.site_zone))
     out.add("fields", levels, ("field", "site"), names=list(m.fields), units="x health, but areas: share of a section")
     return out.files
@@ -318,7 +325,7 @@ def _profile(m: Moment) -> dict[str, bytes]:
     out = array_files(
         np.array(list(rows.values()), dtype=np.float32),
         ("quantity", "depth"),
-        {"names": list(rows), "time_h": m.time_h, "scale": m.scale, "lobules": m.lobules},
+        {"names": list(rows), "time_h": m.time_h, "scale": m.scale, "lobules": m.lobules, **m.measures},
     )
     return out
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
 from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.census_kernels import count_cells
+from hepatalk.engines.lobule.endothelium import Endothelium
 from hepatalk.engines.lobule.local import body_program, places_of_slots, zone_program
 from hepatalk.engines.lobule.mechanics import Motion
 from hepatalk.engines.lobule.site_kernels import evaluate_sites, production_and_loss
@@ -112,6 +113,7 @@ class Layout:
             has_mass=self.comps.has_mass,
         )
         self.motion = None if tissue.space is None else Motion(tissue, self.comps, seed)
+        self.endothelium = None if tissue.space is None else Endothelium(tissue, self.comps)
         self.carriage = None if tissue.space is None else Carriage(model, tissue, self.programs, self._healthy_pace())
         edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
         self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
@@ -205,6 +207,7 @@ class Layout:
             tally=np.zeros(len(self.table.kind), dtype=np.int64),
             step_h=0.0,
             flow_at_sites=np.ones(self.tissue.n_sites),
+            network=None if self.tissue.space is None else self.tissue.space.network,
         )
 
     def make_fresh(self, state: State) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.lobule.arrays import CellArrays
 from hepatalk.engines.lobule.kernels import bury, first_clock
+from hepatalk.engines.lobule.network import Network
 from hepatalk.engines.lobule.tables import Compartments
 from hepatalk.engines.lobule.tissue import Tissue
 from hepatalk.model.fates import NOTHING
@@ -52,6 +53,8 @@ class State:
         How often each fate has happened.
     flow_at_sites : (n_sites,) float array
         How the network divides blood among the sites, relative to health.
+    network : Network or None
+        The sinusoids, in the coordinates of the healthy lobule; None for a tissue without a place in space.
     flow_seen_at_h : float
         When the network was last solved.
     scale : float
@@ -78,6 +81,7 @@ class State:
     tally: Ints
     step_h: float
     flow_at_sites: Floats
+    network: Network | None = None
     flow_seen_at_h: float = -np.inf
     scale: float = 1.0
     moved_at_h: float = -np.inf

@@ -110,12 +110,19 @@ class LobuleSystem(Layout):
             raise EngineError(f"too many new cells in one step at {state.time_h:.6g} h; use a smaller tolerance")
         state.n, state.ident = n, ident
         if self.motion is not None and n > before:
-            self.motion.place_daughters(state, before)
-            self.motion.place_arrivals(state, before)
+            self._place(state, before)
+
+    def _place(self, state: State, before: int) -> None:
+        """Give the cells that stand behind the first ``before`` ones their places: beside mothers, on vessels."""
+        if self.motion is None or self.endothelium is None:
+            return
+        self.motion.place_daughters(state, before, self.endothelium.directions)
+        self.motion.place_arrivals(state, before)
+        self.endothelium.hold(state, np.arange(before, state.n))
 
     def give_room(self, state: State, now: Evaluation) -> None:
-        """Let the tissue grow with its cells and cells push each other apart, if that was last done some time ago."""
-        if self.motion is None or state.time_h - state.moved_at_h < MOVE_EVERY_H:
+        """Let the tissue grow with its cells, cells push each other apart and vessels follow, every few hours."""
+        if self.motion is None or self.endothelium is None or state.time_h - state.moved_at_h < MOVE_EVERY_H:
             return
         index = self.model.slot_index
         dead = sum(
@@ -124,6 +131,9 @@ class LobuleSystem(Layout):
             for z in range(1, self.zones + 1)
         )
         self.motion.settle(state, dead / state.lobules)
+        if self.endothelium.renew(state):
+            state.flow_seen_at_h = -np.inf
+        self.motion.confine(state)
 
     def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
         """Return the law of growth at every site, (n_sites, 3), and the mean size of the cells there, (n_sites,)."""
@@ -198,9 +208,9 @@ class LobuleSystem(Layout):
 
     def see_flow(self, state: State, now: Evaluation) -> None:
         """Solve the network of sinusoids with the radii of now, if that was last done some time ago."""
-        space = self.tissue.space
-        if space is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
+        if self.endothelium is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
             return
+        space = self.endothelium.space(state)
         radius = np.empty(self.tissue.n_sites)
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
             radius[sites] = now.rows[z][:, p.column[self.model.slot_index[f"radius@{z + 1}"]]]

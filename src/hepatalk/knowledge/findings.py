@@ -230,6 +230,7 @@ _ANATOMY = {
             "hsc_number",
             "kc_number",
             "sprout_group",
+            "sprout_lining",
         )
     },
     "lobule_sinusoid_spread": "share",

@@ -287,9 +287,10 @@ def _table(m: Moment) -> dict[str, bytes]:
     out.add("sites/zone", m.site_zone.astype(np.int8), ("site",))
     if m.anatomy:
         out.add("sites/depth", m.anatomy["site_depth"].astype(np.float32), ("site",), units="0 portal to 1 central")
-    for name, values in m.vessels.items():
-        kept = values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
-        out.add(f"vessels/{name}", kept, ["node" if name == "node" else "segment", "axis", "end"][: values.ndim])
+    for name, part in m.vessels.items():
+        kept = part.astype(np.float32 if part.dtype.kind == "f" else np.int32)
+        across = ("axis",) if name == "node" else ("end",)
+        out.add(f"vessels/{name}", kept, ("node" if name == "node" else "segment", *across)[: part.ndim])
     levels = np.array([m.fields[name] for name in m.fields], dtype=np.float32).reshape(len(m.fields), len(m.site_zone))
     out.add("fields", levels, ("field", "site"), names=list(m.fields), units="x health, but areas: share of a section")
     return out.files

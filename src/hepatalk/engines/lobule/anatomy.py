@@ -36,7 +36,7 @@ _LENGTHS = {
 _NUMBERS = (
     *("lobule_sinusoid_widening", "lobule_sinusoid_spread", "lobule_sinusoid_branching"),
     *("lobule_perfusion", "lobule_viscosity", "arterial_share"),
-    *("lobule_sprout_group", "lobule_least_lining"),
+    *("lobule_sprout_group", "lobule_sprout_lining", "lobule_least_lining"),
 )
 
 
@@ -70,6 +70,8 @@ class Anatomy:
         Hepatocytes nearer to a vessel than this touch it, um.
     sprout_group : float
         Hepatocytes that stand together without a vessel and draw a sprout, at least.
+    sprout_lining : float
+        LSECs per length of sinusoid, relative to health, from which they sprout.
     least_lining : float
         LSECs per length of sinusoid, relative to health, below which sinusoids close.
     hepatocytes, lobules, portal_triads : int
@@ -106,6 +108,7 @@ class Anatomy:
     hepatocyte_diameter: float
     vessel_contact: float
     sprout_group: float
+    sprout_lining: float
     least_lining: float
     hepatocytes: int
     cells_per_hepatocyte: Mapping[str, float]
@@ -179,6 +182,7 @@ class Anatomy:
             sinusoid_spread=values["lobule_sinusoid_spread"],
             sinusoid_branching=values["lobule_sinusoid_branching"],
             sprout_group=values["lobule_sprout_group"],
+            sprout_lining=values["lobule_sprout_lining"],
             least_lining=values["lobule_least_lining"],
             perfusion=values["lobule_perfusion"],
             arterial_share=values["arterial_share"],
@@ -281,9 +285,10 @@ def _check_numbers(a: Anatomy) -> None:
                 if one < 0.0 or (one == 0.0 and not low_enough):
                     allowed = "from 0" if low_enough else "above 0"
                     raise GeometryError(f"lobule: {name} = {one:g}; allowed: {allowed}; correct it")
-    if a.least_lining >= 1.0:
+    if a.least_lining >= 1.0 or a.sprout_lining <= 1.0:
         raise GeometryError(
-            f"lobule: least_lining = {a.least_lining:g}; allowed: from 0, below 1, or health would close; correct it"
+            f"lobule: least_lining = {a.least_lining:g} and sprout_lining = {a.sprout_lining:g}; allowed: below 1 and "
+            "above 1, or vessels of health would close or sprout; correct the records"
         )
     if a.arterial_share > 1.0:
         raise GeometryError(f"lobule: arterial_share = {a.arterial_share:g}; allowed: 0 to 1; correct it")

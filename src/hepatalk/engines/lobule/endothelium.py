@@ -61,11 +61,19 @@ class Endothelium:
         self._centre = tissue.space.geometry.boundary.centre
         self._beside = sparse.csr_array((np.ones(tissue.near.nnz), tissue.near.indices, tissue.near.indptr),
                                         shape=tissue.near.shape)  # fmt: skip
-        self._expected = self._beside @ tissue.expected[:, self._type["LSEC"]]
+        expected = tissue.expected[:, self._type["LSEC"]]
+        self._expected = self._beside @ expected
         self._length = np.asarray(self._beside @ self._healthy.length.sum(axis=1)).ravel()
+        length, number = (
+            np.asarray(np.bincount(self._zone, weights=x), dtype=float)
+            for x in (self._healthy.length.sum(axis=1), expected)
+        )
+        # um per LSEC
+        self._zone_length: Floats = np.divide(length, number, out=np.zeros(len(length)), where=number > 0.0)
         self._rules = Rules(
             least_gap=a.vessel_contact,
             least_group=round(a.sprout_group),
+            sprout_lining=a.sprout_lining,
             least_lining=a.least_lining,
             reach=LONGEST * a.sinusoid_spacing,
             near_node=0.5 * a.hepatocyte_diameter,
@@ -141,7 +149,15 @@ class Endothelium:
         whole = len(own) / max(float(self._expected.sum()), 1e-12)
         relative = np.divide(beside, self._expected, out=np.full(len(beside), whole), where=self._expected > 0.0)
         length = np.asarray(self.space(state).length.sum(axis=1)).ravel()
-        return Budget(self._middle * state.scale, self._beside, relative * self._length, length * state.scale)
+        zones = np.bincount(self._zone[own], minlength=len(self._zone_length)) * self._zone_length
+        return Budget(
+            middle=self._middle * state.scale,
+            beside=self._beside,
+            sustained=relative * self._length,
+            zone=self._zone,
+            in_zone=zones,
+            length=length * state.scale,
+        )
 
     def _inwards(self, at: Floats) -> Floats:
         way = self._frame.centre[self._frame.lobule_of(at[None, :])[0]] - at[:2]
@@ -227,9 +243,10 @@ class Endothelium:
         Returns
         -------
         dict of str to float
-            ``sinusoid_length``: um in the lobules. ``sinusoid_share``: of the volume of the tissue. ``avascular``: share of the hepatocytes that touch no vessel.
-            ``avascular_groups``: groups of neighbours among them large enough to draw a sprout. ``avascular_group``:
-            mean number of hepatocytes in these; ``largest_group``: in the largest.
+            ``sinusoid_length``: um in the lobules. ``sinusoid_share``: of the volume of the tissue. ``avascular``:
+            share of the hepatocytes that touch no vessel. ``avascular_groups``: groups of neighbours among them large
+            enough to draw a sprout. ``avascular_group``: mean number of cells in these; ``largest_group``: of the
+            largest.
         """
         network = _enlarged(_known(state), state.scale)
         along = self.space(state).along_segments(widened)

@@ -1,11 +1,12 @@
 """How the network of sinusoids grows and shrinks: sprouts into groups of hepatocytes without a vessel, and regression.
 
-Endothelium is conserved. In health a neighbourhood has so much sinusoid per LSEC; if its LSECs can line more than there
-is, and hepatocytes stand together without touching a vessel, a sprout crosses the group from one vessel to another.
-How many LSECs there are, and when, is the model's; here they get a place. Where nothing is without a vessel, LSECs in
-excess line what there is; where LSECs are too few, those that are left stretch, and below a share of the healthy lining
-vessels without endothelium close, as long as every branching point keeps its way from portal to central vein. Between
-the two nothing happens: chance in the turnover of a healthy lobule makes and breaks no vessel.
+Endothelium is conserved. In health a neighbourhood has so much sinusoid per LSEC. When the LSECs of a zone can line
+clearly more than there is, those of the neighbourhoods in excess cross the groups of hepatocytes that touch no vessel,
+from one vessel to another, until the healthy length for each LSEC is met. How many LSECs there are, and when, is the
+model's; here they get a place. Where nothing is without a vessel, LSECs in excess line what there is; where LSECs are
+too few, those that are left stretch, and far below the healthy lining vessels without endothelium close, as long as
+every branching point keeps its way from portal to central vein. Between the two nothing happens: chance in the turnover
+of a healthy lobule makes and breaks no vessel.
 
 A sprout is two segments that meet in a new branching point in the middle of the group. They begin at the nearest points
 of vessels on both sides, at a branching point if one is near. Short and radial ones are preferred, as in the healthy
@@ -53,6 +54,8 @@ class Rules:
         Hepatocytes nearer to a vessel than this touch it, um.
     least_group : int
         Hepatocytes that stand together without a vessel, below which no sprout comes.
+    sprout_lining : float
+        LSECs per length of sinusoid in the zone, relative to health, from which they sprout: until health is met.
     least_lining : float
         LSECs per length of sinusoid, relative to health, below which vessels close.
     reach : float
@@ -63,6 +66,7 @@ class Rules:
 
     least_gap: float
     least_group: int
+    sprout_lining: float
     least_lining: float
     reach: float
     near_node: float
@@ -80,6 +84,10 @@ class Budget:
         1 where a site belongs to the neighbourhood of another, itself included.
     sustained : (n_sites,) float array
         Length that the LSECs of the neighbourhood line in health, um.
+    zone : (n_sites,) int array
+        From 0.
+    in_zone : (n_zones,) float array
+        Length that the LSECs of each zone line in health, um.
     length : (n_sites,) float array
         Sinusoids of each site now, um; changed in place.
     """
@@ -87,11 +95,21 @@ class Budget:
     middle: Floats
     beside: sparse.csr_array
     sustained: Floats
+    zone: Ints
+    in_zone: Floats
     length: Floats
 
+    def _zones(self) -> Floats:
+        return np.asarray(np.bincount(self.zone, weights=self.length, minlength=len(self.in_zone)))
+
     def left(self) -> Floats:
-        """Return the length that the LSECs of each neighbourhood could line in addition, (n_sites,), um."""
-        return np.asarray(self.sustained - self.beside @ self.length)
+        """Return the length that LSECs could line in addition, of the neighbourhood and of the zone, (n_sites,), um."""
+        zone = (self.in_zone - self._zones())[self.zone]
+        return np.asarray(np.minimum(self.sustained - self.beside @ self.length, zone))
+
+    def crowded(self, least: float) -> npt.NDArray[np.bool_]:
+        """Return where the zone has so many LSECs per length of sinusoid, relative to health, (n_sites,)."""
+        return np.asarray(self.in_zone >= least * self._zones())[self.zone]
 
     def lining(self) -> Floats:
         """Return LSECs per length of sinusoid in each neighbourhood relative to health, (n_sites,)."""
@@ -207,13 +225,16 @@ def sprout(
     wide : callable
         Healthy radius of a sinusoid at a point, um.
     """
+    able = budget.crowded(rules.sprout_lining)
+    if not able.any():
+        return network, []
     gap = gaps(pieces(network.nodes, network.edges), network.radius, hepatocytes, radius)
     g = _Growing.of(network)
     found: list[Sprout] = []
     sinusoids = pieces(network.nodes, network.edges, np.flatnonzero(network.kind == SINUSOID))
     tree = cKDTree(sinusoids.points)
-    refused = np.zeros(len(hepatocytes), dtype=bool)
     site = cKDTree(budget.middle).query(hepatocytes)[1] if len(hepatocytes) else np.zeros(0, dtype=np.int64)
+    refused = ~able[site]
     bare = avascular(hepatocytes, radius, gap, rules.least_gap)
     while True:
         room = budget.left()[site]

@@ -150,15 +150,15 @@ def tissue(painter: Painter, result: Result) -> Figure:
     per_mm2 = number / (healthy * scale**3) * size * 1e6
     curves = [
         ("dead tissue", "% of section", result.time_h, 100.0 * result.readout("dead_cell_area"), MODEL),
-        ("hepatocytes cut by a section", "per mm²", hours, per_mm2, CELL_COLOURS["HEP"]),
+        ("hepatocytes cut", "per mm²", hours, per_mm2, CELL_COLOURS["HEP"]),
         ("edge of the lobule", "× health", hours, scale, INK),
         ("matrix (ECM)", "× health", result.time_h, result.readout("signal.ECM"), CELL_COLOURS["HSC"]),
-        ("hepatocytes of the lobule", "number", hours, number, CELL_COLOURS["HEP"]),
+        ("hepatocytes", "number", hours, number, CELL_COLOURS["HEP"]),
     ]
     if "sinusoid_share" in profiles:
         measured = (
             ("sinusoids", "% of tissue volume", "sinusoid_share", 100.0, "#C8102E"),
-            ("hepatocytes without a sinusoid", "%", "avascular", 100.0, CELL_COLOURS["LSEC"]),
+            ("without a sinusoid", "% of hepatocytes", "avascular", 100.0, CELL_COLOURS["LSEC"]),
             ("largest group of these", "hepatocytes", "largest_group", 1.0, CELL_COLOURS["LSEC"]),
         )
         curves[2:2] = [(n, unit, hours, by * profiles[m].values, colour) for n, unit, m, by, colour in measured]

@@ -63,11 +63,10 @@ class Endothelium:
                                         shape=tissue.near.shape)  # fmt: skip
         expected = tissue.expected[:, self._type["LSEC"]]
         self._expected = self._beside @ expected
-        self._length = np.asarray(self._beside @ self._healthy.length.sum(axis=1)).ravel()
-        length, number = (
-            np.asarray(np.bincount(self._zone, weights=x), dtype=float)
-            for x in (self._healthy.length.sum(axis=1), expected)
-        )
+        n = tissue.space.geometry.network
+        in_sites = np.asarray(lengths_in_sites(n.nodes, n.edges, n.kind, self._middle).sum(axis=1)).ravel()
+        self._length = np.asarray(self._beside @ in_sites)
+        length, number = (np.asarray(np.bincount(self._zone, weights=x), dtype=float) for x in (in_sites, expected))
         # um per LSEC
         self._zone_length: Floats = np.divide(length, number, out=np.zeros(len(length)), where=number > 0.0)
         self._rules = Rules(

@@ -349,7 +349,7 @@ def regress(network: Network, endothelium: Floats, budget: Budget, rules: Rules)
     """Return the network without the vessels that have lost their endothelium, and how many these are.
 
     Vessels farthest from any LSEC go first, until the lining of the neighbourhood is enough. None goes that is the only
-    way of a branching point, or leaves one with a single segment.
+    way of a branching point, or leaves one with a single segment; so a sprout closes only after others have joined it.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Name of the folder, and of its format.
-CELLS, CELLS_FORMAT, CELLS_VERSION = "cells.zarr", "hepatalk cells", 1
+CELLS, CELLS_FORMAT, CELLS_VERSION = "cells.zarr", "hepatalk cells", 2
 #: The tissue is divided into so many equal parts in the order of depth, from the portal tracts to the central vein.
 DEPTH_BINS = 10
 #: When cells are kept unless somebody says otherwise, in h; and the end.

@@ -248,7 +248,7 @@ def test_health_has_the_flow_of_health(model: CompiledModel, healthy: Tissue) ->
 
 def test_a_healthy_lobule_neither_sprouts_nor_closes(model: CompiledModel, healthy: Tissue) -> None:
     engine = LobuleEngine(3, healthy, 0.05, LobuleSettings(hepatocytes=200))
-    engine.run(model, [], np.linspace(0.0, 48.0, 5))
+    engine.run(model, [], np.linspace(0.0, 24.0, 5))
     assert engine.last is not None
     assert healthy.space is not None
     assert engine.last.network is healthy.space.network

@@ -189,7 +189,7 @@ def test_oxygen_falls_from_the_portal_to_the_central_end(uptake: Uptake, tissue:
 def test_health_is_one_everywhere(uptake: Uptake, tissue: Tissue) -> None:
     assert tissue.space is not None
     ones = np.ones(tissue.n_sites)
-    found = uptake.at_sites(tissue.space.geometry.flow, ones, np.ones(2), 1.0)
+    found = uptake.at_sites(tissue.space.network, tissue.space.geometry.flow, ones, np.ones(2), 1.0)
     assert found == pytest.approx(np.ones(found.shape), rel=1e-12)
 
 
@@ -199,11 +199,11 @@ def test_more_blood_brings_more_to_the_central_end_and_less_uptake_as_well(uptak
     order = np.argsort(depths(tissue))
     first, last = order[: len(order) // 5], order[-(len(order) // 5) :]
     for mass, pace, more in ((ones, np.ones(2), 3.0), (ones, np.full(2, 0.5), 1.0), (0.5 * ones, np.ones(2), 1.0)):
-        for level in uptake.at_sites(flow, mass, pace, more):
+        for level in uptake.at_sites(tissue.space.network, flow, mass, pace, more):
             assert (level > 1.0 - 1e-9).all()
             assert level[last].mean() > 1.15
             assert level[last].mean() > level[first].mean()
-    starved = uptake.at_sites(flow, ones, np.ones(2), 0.3)
+    starved = uptake.at_sites(tissue.space.network, flow, ones, np.ones(2), 0.3)
     assert (starved < 1.0).all()
     assert (starved[:, last].mean(axis=1) < 0.3).all()
 

@@ -219,13 +219,23 @@ _ANATOMY = {
         for name in (
             *("radius", "central_vein_radius", "portal_tract_radius", "portal_vein_radius", "venule_radius"),
             *("sinusoid_radius", "sinusoid_spacing", "site_edge", "hepatocyte_diameter"),
+            "vessel_contact",
         )
     },
     **{
         f"lobule_{name}": "level"
-        for name in ("sinusoid_widening", "sinusoid_branching", "lsec_number", "hsc_number", "kc_number")
+        for name in (
+            "sinusoid_widening",
+            "sinusoid_branching",
+            "lsec_number",
+            "hsc_number",
+            "kc_number",
+            "sprout_group",
+            "sprout_lining",
+        )
     },
     "lobule_sinusoid_spread": "share",
+    "lobule_least_lining": "share",
     "lobule_perfusion": "rate",
     "lobule_viscosity": "viscosity",
 }

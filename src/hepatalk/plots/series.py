@@ -96,7 +96,8 @@ class Painter:
         """Return what is to be drawn of a moment."""
         columns = {"type": "type", "position": "spatial", "volume": "volume", "site": "at_site"}
         arrays = {ours: table[theirs].values for ours, theirs in columns.items()}
-        return scene_of_moment(self.anatomy, self.cells.types, float(table.attrs["scale"]), arrays)
+        drawn = {name: table[name].values for name in ("node", "edge", "edge_radius", "edge_kind")}
+        return scene_of_moment({**self.anatomy, **drawn}, self.cells.types, float(table.attrs["scale"]), arrays)
 
     @cached_property
     def anatomy(self) -> dict[str, npt.NDArray[Any]]:

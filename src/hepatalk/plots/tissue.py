@@ -152,23 +152,27 @@ def tissue(painter: Painter, result: Result) -> Figure:
     per_mm2 = number / (healthy * scale**3) * size * 1e6
     curves = [
         ("dead tissue", "% of section", result.time_h, 100.0 * result.readout("dead_cell_area"), MODEL),
-        ("hepatocytes cut by a section", "per mm²", hours, per_mm2, CELL_COLOURS["HEP"]),
+        ("hepatocytes cut", "per mm²", hours, per_mm2, CELL_COLOURS["HEP"]),
         ("edge of the lobule", "× health", hours, scale, INK),
         ("matrix (ECM)", "× health", result.time_h, result.readout("signal.ECM"), CELL_COLOURS["HSC"]),
-        ("hepatocytes of the lobule", "number", hours, number, CELL_COLOURS["HEP"]),
+        ("hepatocytes", "number", hours, number, CELL_COLOURS["HEP"]),
     ]
-    if "radius" in at:
-        share = 100.0 * _sinusoids(painter, _even(at["radius"]) ** 2) / scale**2
-        curves.insert(2, ("sinusoids", "% of tissue volume", hours, share, "#C8102E"))
+    if "sinusoid_share" in profiles:
+        measured = (
+            ("sinusoids", "% of tissue volume", "sinusoid_share", 100.0, "#C8102E"),
+            ("without a sinusoid", "% of hepatocytes", "avascular", 100.0, CELL_COLOURS["LSEC"]),
+            ("largest group of these", "hepatocytes", "largest_group", 1.0, CELL_COLOURS["LSEC"]),
+        )
+        curves[2:2] = [(n, unit, hours, by * profiles[m].values, colour) for n, unit, m, by, colour in measured]
     caption = (
         f"Lobule engine, {painter.species}, seed {painter.seed}; {int(number[0])} hepatocytes at the start, "
         f"{int(number[-1])} in the end. Hepatocytes per mm²: number per volume times mean diameter, whole "
-        "lobule. Sinusoids: segments of health, as long as the enlarged lobule makes them and as wide as the model has "
-        "them; no new ones sprout. Dotted: first value. Model only."
+        "lobule. Sinusoids: all segments of the moment, new ones included, as wide as the model has them. Without a "
+        "sinusoid: hepatocytes that touch none of healthy width. Dotted: first value. Model only."
     )
     with styled():
         figure, below = framed(f"{painter.title}: tissue", caption, 5.2)
-        axes = placed(figure, below, 2, 3, left=0.75, hspace=0.5, wspace=0.4)
+        axes = placed(figure, below, 2, 4, left=0.75, hspace=0.5, wspace=0.5)
         for ax, (name, unit, x, y, colour) in zip(axes, curves, strict=False):
             ax.plot(x / 24.0, y, color=colour)
             ax.axhline(y[0], color=MUTED, linewidth=0.9, linestyle=":")
@@ -188,23 +192,6 @@ def _mean(values: Floats, weight: Floats) -> Floats:
     summed = (np.nan_to_num(values) * w).sum(axis=1)
     mean: Floats = np.divide(summed, total, out=np.zeros(len(total)), where=total > 0.0)
     return mean
-
-
-def _even(values: Floats) -> Floats:
-    """Return the mean over the parts of the tissue, which are equal."""
-    return np.asarray(np.nanmean(values, axis=1))
-
-
-def _sinusoids(painter: Painter, widened: Floats) -> Floats:
-    """Return the share of the healthy volume that sinusoids of other cross-sections take."""
-    from hepatalk.engines.lobule.network import SINUSOID
-
-    a = painter.anatomy
-    own = a["edge_kind"] == SINUSOID
-    ends = a["node"][a["edge"][own]]
-    length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
-    blood = float((np.pi * a["edge_radius"][own] ** 2 * length).sum())
-    return np.asarray(blood / float(a["site_volume"].sum()) * widened)
 
 
 # ------------------------------------------------------------------------------------------------ clones

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Name of the folder, and of its format.
-CELLS, CELLS_FORMAT, CELLS_VERSION = "cells.zarr", "hepatalk cells", 1
+CELLS, CELLS_FORMAT, CELLS_VERSION = "cells.zarr", "hepatalk cells", 2
 #: The tissue is divided into so many equal parts in the order of depth, from the portal tracts to the central vein.
 DEPTH_BINS = 10
 #: When cells are kept unless somebody says otherwise, in h; and the end.
@@ -82,6 +82,10 @@ class Moment(Protocol):
     def site_zone(self) -> Ints: ...  # noqa: D102
     @property
     def fields(self) -> Mapping[str, Floats]: ...  # noqa: D102
+    @property
+    def vessels(self) -> Mapping[str, npt.NDArray[Any]]: ...  # noqa: D102
+    @property
+    def measures(self) -> Mapping[str, float]: ...  # noqa: D102
     @property
     def anatomy(self) -> Mapping[str, npt.NDArray[Any]]: ...  # noqa: D102
 
@@ -269,7 +273,7 @@ class _Files:
 
 def _table(m: Moment) -> dict[str, bytes]:
     """Return the files of cells and fields at a moment."""
-    out = _Files(time_h=m.time_h, lobules=m.lobules, scale=m.scale)
+    out = _Files(time_h=m.time_h, lobules=m.lobules, scale=m.scale, **m.measures)
     for column, (values, codes) in _categories(m.compartments).items():
         out.add(f"obs/{column}", codes[m.compartment].astype(np.int16), ("cell",), categories=values)
     for column, numbers in (("ident", m.ident), ("parent", m.parent), ("clone", m.clone)):
@@ -284,6 +288,10 @@ def _table(m: Moment) -> dict[str, bytes]:
     out.add("sites/zone", m.site_zone.astype(np.int8), ("site",))
     if m.anatomy:
         out.add("sites/depth", m.anatomy["site_depth"].astype(np.float32), ("site",), units="0 portal to 1 central")
+    for name, part in m.vessels.items():
+        kept = part.astype(np.float32 if part.dtype.kind == "f" else np.int32)
+        across = ("axis",) if name == "node" else ("end",)
+        out.add(f"vessels/{name}", kept, ("node" if name == "node" else "segment", *across)[: part.ndim])
     levels = np.array([m.fields[name] for name in m.fields], dtype=np.float32).reshape(len(m.fields), len(m.site_zone))
     out.add("fields", levels, ("field", "site"), names=list(m.fields), units="x health, but areas: share of a section")
     return out.files
@@ -319,7 +327,7 @@ def _profile(m: Moment) -> dict[str, bytes]:
     out = array_files(
         np.array(list(rows.values()), dtype=np.float32),
         ("quantity", "depth"),
-        {"names": list(rows), "time_h": m.time_h, "scale": m.scale, "lobules": m.lobules},
+        {"names": list(rows), "time_h": m.time_h, "scale": m.scale, "lobules": m.lobules, **m.measures},
     )
     return out
 

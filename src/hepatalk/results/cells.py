@@ -58,8 +58,10 @@ class Cells:
             Along ``cell``: ``ident``, ``parent`` (-1 for none), ``clone``, ``type``, ``state``, ``stage``, ``lineage``,
             ``nuclei``, ``generation`` (texts, '' for none), ``zone`` (1 periportal to 3), ``at_site``, ``volume`` (x a
             healthy cell), ``labels`` (cell, label), ``spatial`` (cell, axis; um). Along ``site``: ``site_spatial``,
-            ``site_zone``, ``site_depth``, ``fields`` (field, site; x health). Attributes ``time_h``, ``scale`` (edge of
-            the lobule), ``lobules`` (relative to health).
+            ``site_zone``, ``site_depth``, ``fields`` (field, site; x health). Sinusoids, in the coordinates and with
+            the radii of the healthy lobule: ``node`` (node, axis; um), ``edge`` (segment, end), ``edge_radius`` (um),
+            ``edge_kind`` (1 for portal venules). Attributes ``time_h``, ``scale`` (edge of the lobule), ``lobules``
+            (relative to health), and the measures of the vessels.
 
         Raises
         ------
@@ -94,7 +96,10 @@ class Cells:
         xarray.Dataset
             ``profile`` (time, quantity, depth): the fields, ``site_depth``, and for each cell type ``count.TYPE``
             (cells of the sample), ``s_phase.TYPE`` (share in S phase), ``volume.TYPE`` (x health); NaN where a bin has
-            none. ``scale`` and ``lobules`` along time.
+            none. Along time: ``scale``, ``lobules``, and of the vessels ``sinusoid_length`` (um), ``sinusoid_share``
+            (of the tissue's volume), ``avascular`` (share of the hepatocytes that touch no vessel),
+            ``avascular_groups`` (of neighbours among them, large enough to draw a sprout), ``avascular_group`` (mean
+            number of cells in these), ``largest_group``.
         """
         import xarray
 
@@ -107,7 +112,10 @@ class Cells:
         return xarray.Dataset(
             {
                 "profile": (("time", "quantity", "depth"), values),
-                **{name: ("time", [float(a[name]) for _, a in found]) for name in ("scale", "lobules")},
+                **{
+                    name: ("time", [float(a[name]) for _, a in found])
+                    for name in ("scale", "lobules", *_measured(found))
+                },
             },
             coords={
                 "time": [float(a["time_h"]) for _, a in found],
@@ -204,6 +212,10 @@ def _dataset(path: Path) -> xarray.Dataset:
     variables["spatial"] = (("cell", "axis"), _array(path / "obsm" / "spatial")[0])
     for name, (values, _) in _arrays(path / "sites").items():
         variables[f"site_{name}"] = (("site", "axis") if values.ndim > 1 else ("site",), values)
+    if (path / "vessels").is_dir():
+        dimensions = {"node": ("node", "axis"), "edge": ("segment", "end")}
+        for name, (values, _) in _arrays(path / "vessels").items():
+            variables[name] = (dimensions.get(name, ("segment",)), values)
     levels, about = _array(path / "fields")
     variables["fields"] = (("field", "site"), levels)
     coords = {"label": named["labels"], "axis": ["x", "y", "z"], "field": about["names"]}
@@ -229,6 +241,11 @@ def _array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
 def _arrays(path: Path) -> dict[str, tuple[npt.NDArray[Any], dict[str, Any]]]:
     """Return all arrays of a group."""
     return {p.name: _array(p) for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+
+
+def _measured(found: list[tuple[npt.NDArray[Any], dict[str, Any]]]) -> list[str]:
+    """Return the names of the measures that stand beside profiles."""
+    return [k for k in found[0][1] if k not in ("names", "time_h", "scale", "lobules")] if found else []
 
 
 def _damaged(path: Path, what: str, error: Exception) -> ResultError:

@@ -31,12 +31,14 @@ _LENGTHS = {
         for name in (
             *("central_vein_radius", "portal_tract_radius", "portal_vein_radius", "venule_radius"),
             *("sinusoid_radius", "sinusoid_spacing", "site_edge", "hepatocyte_diameter"),
+            "vessel_contact",
         )
     },
 }
 _NUMBERS = (
     *("lobule_sinusoid_widening", "lobule_sinusoid_spread", "lobule_sinusoid_branching"),
     *("lobule_perfusion", "lobule_viscosity", "arterial_share"),
+    *("lobule_sprout_group", "lobule_sprout_lining", "lobule_least_lining"),
 )
 
 
@@ -66,6 +68,14 @@ class Anatomy:
         Cube root of the mean volume of a site, um.
     hepatocyte_diameter : float
         Of the sphere of a hepatocyte's volume, um.
+    vessel_contact : float
+        Hepatocytes nearer to a vessel than this touch it, um.
+    sprout_group : float
+        Hepatocytes that stand together without a vessel and draw a sprout, at least.
+    sprout_lining : float
+        LSECs per length of sinusoid, relative to health, from which they sprout.
+    least_lining : float
+        LSECs per length of sinusoid, relative to health, below which sinusoids close.
     hepatocytes, lobules, portal_triads : int
         Hepatocytes of one lobule; lobules; triads of one lobule (6).
     cells_per_hepatocyte, volume_share : mapping of cell type to float
@@ -98,6 +108,10 @@ class Anatomy:
     sinusoid_branching: float
     site_edge: float
     hepatocyte_diameter: float
+    vessel_contact: float
+    sprout_group: float
+    sprout_lining: float
+    least_lining: float
     hepatocytes: int
     cells_per_hepatocyte: Mapping[str, float]
     volume_share: Mapping[str, float]
@@ -174,6 +188,9 @@ class Anatomy:
             sinusoid_widening=values["lobule_sinusoid_widening"],
             sinusoid_spread=values["lobule_sinusoid_spread"],
             sinusoid_branching=values["lobule_sinusoid_branching"],
+            sprout_group=values["lobule_sprout_group"],
+            sprout_lining=values["lobule_sprout_lining"],
+            least_lining=values["lobule_least_lining"],
             perfusion=values["lobule_perfusion"],
             arterial_share=values["arterial_share"],
             lobule_radius=lengths["lobule_radius"],
@@ -185,6 +202,7 @@ class Anatomy:
             sinusoid_spacing=lengths["sinusoid_spacing"],
             site_edge=lengths["site_edge"],
             hepatocyte_diameter=lengths["hepatocyte_diameter"],
+            vessel_contact=lengths["vessel_contact"],
         )
 
     @property
@@ -259,7 +277,7 @@ def _refuse_sizes(share: float, lengths: Mapping[str, float]) -> None:
 
 def _check_numbers(a: Anatomy) -> None:
     """Refuse numbers that are not finite, not positive, or no shares."""
-    may_be_zero = {"sinusoid_spread", "arterial_share", "portal_tract_radius"}
+    may_be_zero = {"sinusoid_spread", "arterial_share", "portal_tract_radius", "least_lining"}
     for field in fields(a):
         value = getattr(a, field.name)
         for name, number in (
@@ -274,6 +292,11 @@ def _check_numbers(a: Anatomy) -> None:
                 if one < 0.0 or (one == 0.0 and not low_enough):
                     allowed = "from 0" if low_enough else "above 0"
                     raise GeometryError(f"lobule: {name} = {one:g}; allowed: {allowed}; correct it")
+    if a.least_lining >= 1.0 or a.sprout_lining <= 1.0:
+        raise GeometryError(
+            f"lobule: least_lining = {a.least_lining:g} and sprout_lining = {a.sprout_lining:g}; allowed: below 1 and "
+            "above 1, or vessels of health would close or sprout; correct the records"
+        )
     if a.arterial_share > 1.0:
         raise GeometryError(f"lobule: arterial_share = {a.arterial_share:g}; allowed: 0 to 1; correct it")
     for cell in TYPES:

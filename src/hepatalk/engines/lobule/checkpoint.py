@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.lobule.arrays import CellArrays
+from hepatalk.engines.lobule.network import Network
 from hepatalk.engines.lobule.state import State, empty_cells
 from hepatalk.errors import EngineError, OutputError
 from hepatalk.model.schedule import Change
@@ -100,9 +101,11 @@ def write(path: Path, key: dict[str, str], run: Progressed) -> None:
     arrays |= {f"cells.{name}": x[: s.n] for name, x in s.cells._asdict().items()}
     for name in ("level", "waiting", "drawn"):
         arrays |= {f"{name}.{k}": x for k, x in enumerate(getattr(s, name))}
+    if s.network is not None:
+        arrays |= {f"network.{f.name}": getattr(s.network, f.name) for f in fields(Network)}
     for f in fields(State):
         value = getattr(s, f.name)
-        if f.name not in ("cells", "level", "waiting", "drawn"):
+        if f.name not in ("cells", "level", "waiting", "drawn", "network"):
             arrays[f"state.{f.name}"] = np.array(np.nan if value is None else value)
     arrays |= {"out": run.out[: run.done], "which": run.which[: run.done], "sets": np.array(run.sets)}
     part = path.with_name(path.name + ".part")
@@ -166,6 +169,8 @@ def _state(arrays: dict[str, Any]) -> State:
     values: dict[str, Any] = {"cells": CellArrays(**kept)}
     for name in ("level", "waiting", "drawn"):
         values[name] = [arrays[f"{name}.{k}"] for k in range(sum(x.startswith(f"{name}.") for x in arrays))]
+    kept_network = {f.name: arrays[f"network.{f.name}"] for f in fields(Network) if f"network.{f.name}" in arrays}
+    values["network"] = Network(**kept_network) if kept_network else None
     for f in fields(State):
         if f.name in values:
             continue

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
 from hepatalk.engines.lobule.carriage import Carriage
 from hepatalk.engines.lobule.census_kernels import count_cells
+from hepatalk.engines.lobule.endothelium import Endothelium
 from hepatalk.engines.lobule.local import body_program, follow_local, places_of_slots, zone_program
 from hepatalk.engines.lobule.mechanics import Motion
 from hepatalk.engines.lobule.site_kernels import evaluate_sites, production_and_loss
@@ -121,6 +122,7 @@ class Layout:
             has_mass=self.comps.has_mass,
         )
         self.motion = None if tissue.space is None else Motion(tissue, self.comps, seed)
+        self.endothelium = None if tissue.space is None else Endothelium(tissue, self.comps)
         self.carriage = None if tissue.space is None else Carriage(model, tissue, self.programs, self._healthy_pace())
         edges = np.searchsorted(tissue.zone, np.arange(model.zones + 1))
         self.sites = tuple(np.arange(a, b) for a, b in pairwise(edges))
@@ -236,6 +238,7 @@ class Layout:
             touch_chance=np.zeros(0),
             touch_bare=np.zeros((0, self.tissue.n_sites), dtype=np.bool_),
             carried=np.ones((0 if self.uptake is None else len(self.uptake.names), self.tissue.n_sites)),
+            network=None if self.tissue.space is None else self.tissue.space.network,
         )
         self.see_contacts(state)
         return state

@@ -10,6 +10,7 @@ cycle of a cell and slow beside a step of the solver. Sites and sinusoids are ca
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,12 +68,6 @@ class Motion:
         self._volume = tissue.space.transport.volume
         self._lives = comps.share > 0.0
         self._healthy = float(self._needed(tissue.type_, np.ones(len(tissue.type_))))
-        network = g.network
-        ends = network.nodes[network.edges]
-        middle = ends.mean(axis=1)
-        along = ends[:, 1] - ends[:, 0]
-        self._along = along / np.maximum(np.linalg.norm(along, axis=1), 1e-12)[:, None]
-        self._segments = cKDTree(middle)
 
     def sites(self, scale_: float) -> Floats:
         """Return the middles of the sites when the lobule is scaled, (n_sites, 3), um."""
@@ -126,11 +121,21 @@ class Motion:
             )
             position[here] = moved.position
         state.scale = new
-        self._find_sites(state, type_)
 
-    def _find_sites(self, state: State, type_: Ints) -> None:
-        """Let every cell belong to the nearest site of its lobule, where its type lives in that zone."""
+    def confine(self, state: State) -> None:
+        """Bring cells back inside the walls, and let each belong to the nearest site of its lobule.
+
+        A cell keeps its site where its type does not live in the zone of the nearest one.
+        """
         n = state.n
+        if n == 0:
+            return
+        lobule = self._lobule[state.cells.site[:n]]
+        for k, box in enumerate(self._boxes):
+            here = np.flatnonzero(lobule == k)
+            walls = box.scaled(state.scale, self._centre[k])
+            state.cells.position[here] = _pulled_inside(state.cells.position[here], walls)
+        type_ = self._comps.type_of[state.cells.comp[:n]]
         tree = cKDTree(self.sites(state.scale))
         nearest = tree.query(state.cells.position[:n])[1].astype(np.int64)
         old = state.cells.site[:n]
@@ -138,10 +143,17 @@ class Motion:
         lives = self._lives[self._tissue.zone[nearest], type_]
         old[:] = np.where(same & lives, nearest, old)
 
-    def place_daughters(self, state: State, before: int) -> None:
+    def place_daughters(self, state: State, before: int, along: Callable[[State, Ints], Floats]) -> None:
         """Part the cells that have divided from their daughters, which stand behind the first ``before`` cells.
 
         A division lies along the nearest sinusoid (Hoehme et al. 2010, doi 10.1073/pnas.0909374107).
+
+        Parameters
+        ----------
+        state : State
+        before : int
+        along : callable
+            Unit vectors (n, 3) of the sinusoids nearest to some cells.
         """
         cells, n = state.cells, state.n
         born = before + np.flatnonzero(cells.parent[before:n] != NOTHING)
@@ -153,13 +165,10 @@ class Motion:
         type_ = self._comps.type_of[cells.comp[born]]
         # The volume before division: both halves.
         radius = 0.5 * self._diameter[type_] * np.cbrt(2.0 * cells.volume[born])
-        centre = self._centre[self._lobule[cells.site[born]]]
-        healthy = centre + (cells.position[born] - centre) / state.scale
-        axis = self._along[self._segments.query(healthy)[1]]
         where, _ = daughters(
             cells.position[mother],
             radius,
-            axis,
+            along(state, born),
             seed=self._seed,
             cell=cells.ident[mother],
             event=cells.events[mother],

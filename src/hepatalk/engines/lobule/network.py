@@ -31,7 +31,7 @@ from hepatalk.engines.lobule.hexagons import Frame
 from hepatalk.engines.lobule.points import draws, keep_apart
 from hepatalk.errors import GeometryError
 
-__all__ = ["SINUSOID", "VENULE", "Network", "grow"]
+__all__ = ["LONGEST", "SINUSOID", "VENULE", "Network", "grow", "mean_radius"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ SINUSOID, VENULE = 0, 1
 
 _STAGE_WALLS, _STAGE_POINTS, _STAGE_HEIGHTS, _STAGE_EDGES, _STAGE_RADII = 1, 2, 3, 4, 5
 _TRIES = 40  # candidates per point: beyond, fewer than one in a hundred more find a place
-_LONGEST = 1.9  # of a segment, in spacings: longer ones of the Delaunay graph run along the rim
+LONGEST = 1.9  # of a segment, in spacings: longer ones of the Delaunay graph run along the rim
 _AGAINST_RADIUS = 1.5  # how much dearer a segment across the radius is than one along it
 _NARROWEST = np.cos(np.radians(35.0))
 _CHANCE = 0.5  # part of the cost that is drawn, so that no lobule is a crystal
@@ -238,7 +238,7 @@ def _candidates(a: Anatomy, f: Frame, walls: _Walls, nodes: Floats, seed: int) -
     both_walls = wall[pairs].all(axis=1)
     same_vessel = (role[pairs[:, 0]] == 1) & (role[pairs[:, 1]] == 1)
     kept = (
-        (length < _LONGEST * a.sinusoid_spacing)
+        (length < LONGEST * a.sinusoid_spacing)
         & ~same_vessel
         & ~(both_walls & (role[pairs] != 1).all(axis=1))
         & (f.to_vein(middle) > 0.97 * a.central_vein_radius)
@@ -293,18 +293,22 @@ def _cheapest(key: Ints, score: Floats) -> Ints:
     return np.asarray(best[np.isfinite(score[best])])
 
 
+def mean_radius(a: Anatomy, f: Frame, points: Floats) -> Floats:
+    """Return the healthy radius of sinusoids at points (n, 3), um: they widen towards the central vein."""
+    inner, outer = a.central_vein_radius, f.radius * np.sqrt(0.75)
+    depth = np.clip((outer - f.to_vein(points)) / (outer - inner), 0.0, 1.0)
+    # Linear in the distance from the face, with the ratio asked for and the mean over a line from face to vein.
+    portal = 2.0 / (1.0 + a.sinusoid_widening)
+    return np.asarray(a.sinusoid_radius * (portal * (1.0 + (a.sinusoid_widening - 1.0) * depth)))
+
+
 def _radii(a: Anatomy, f: Frame, nodes: Floats, edges: Ints, kind: Ints, seed: int) -> Floats:
     """Return radii: sinusoids widen towards the vein and vary by chance, venules narrow away from the tract."""
     middle = 0.5 * (nodes[edges[:, 0]] + nodes[edges[:, 1]])
-    inner, outer = a.central_vein_radius, f.radius * np.sqrt(0.75)
-    depth = np.clip((outer - f.to_vein(middle)) / (outer - inner), 0.0, 1.0)
-    # Linear in the distance from the face, with the ratio asked for and the mean over a line from face to vein.
-    portal = 2.0 / (1.0 + a.sinusoid_widening)
-    widening = portal * (1.0 + (a.sinusoid_widening - 1.0) * depth)
     u = draws(seed, _STAGE_RADII, len(edges))
     normal = np.sqrt(-2.0 * np.log1p(-u[:, 0])) * np.cos(2.0 * np.pi * u[:, 1])
     chance = np.exp(a.sinusoid_spread * np.clip(normal, -2.5, 2.5) - 0.5 * a.sinusoid_spread**2)
-    sinusoid = a.sinusoid_radius * widening * chance
+    sinusoid = mean_radius(a, f, middle) * chance
     along = np.clip(f.to_corner(middle) / (0.5 * f.radius), 0.0, 1.0)
     venule = a.venule_radius + along * (a.sinusoid_radius - a.venule_radius)
     return np.asarray(np.where(kind == VENULE, np.maximum(venule, a.sinusoid_radius), sinusoid))

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from hepatalk.model.fates import NOTHING
 
 if TYPE_CHECKING:
+    from hepatalk.engines.lobule.network import Network
     from hepatalk.engines.lobule.state import State
     from hepatalk.engines.lobule.system import LobuleSystem
 
-__all__ = ["Snapshot", "anatomy_of", "take"]
+__all__ = ["Snapshot", "anatomy_of", "take", "vessels_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -52,6 +53,11 @@ class Snapshot:
         NaN where a zone does not have them; ``flow``, ``shear``, ``oxygen``, ``volume``, ``radius`` relative to health;
         ``dead_area``, ``necrotic_area`` as fractions of the section; ``blood.oxygen`` in the sinusoids, mmHg, and
         ``blood.SIGNAL``, part of what enters with the blood, if blood enters as in health.
+    vessels : mapping of str to array
+        ``node``, ``edge``, ``edge_radius``, ``edge_kind``: the sinusoids of the moment, in the coordinates and with the
+        radii of the healthy lobule. Empty for a tissue without a place in space.
+    measures : mapping of str to float
+        Of the vessels: `hepatalk.engines.lobule.endothelium.Endothelium.measures`.
     anatomy : mapping of str to array
         What stays as it is in health: see `anatomy_of`. Empty for a tissue without a place in space.
     """
@@ -75,6 +81,8 @@ class Snapshot:
     site_position: Floats
     site_zone: Ints
     fields: Mapping[str, Floats]
+    vessels: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
     anatomy: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
@@ -113,10 +121,7 @@ def anatomy_of(system: LobuleSystem) -> dict[str, npt.NDArray[Any]]:
         "site_depth": g.sites.depth[order],
         "site_volume": g.sites.volume[order],
         "site_lobule": g.sites.lobule[order],
-        "node": g.network.nodes,
-        "edge": g.network.edges,
-        "edge_radius": g.network.radius,
-        "edge_kind": g.network.kind,
+        **vessels_of(g.network),
         "centre": f.centre,
         "corner": f.corner,
         "corners": f.corners,
@@ -126,6 +131,16 @@ def anatomy_of(system: LobuleSystem) -> dict[str, npt.NDArray[Any]]:
         "duct_outwards": g.ducts.outwards,
         "cell_diameter": np.array([a.cell_diameter[name] for name in system.comps.types]),
         **{name: np.array([float(value)]) for name, value in single.items()},
+    }
+
+
+def vessels_of(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Return a network as tables and pictures have it."""
+    return {
+        "node": network.nodes,
+        "edge": network.edges,
+        "edge_radius": network.radius,
+        "edge_kind": network.kind,
     }
 
 
@@ -168,5 +183,7 @@ def take(system: LobuleSystem, state: State) -> Snapshot:
         site_position=tissue.position if system.motion is None else system.motion.sites(scale),
         site_zone=tissue.zone + 1,
         fields=fields,
+        vessels={} if state.network is None else vessels_of(state.network),
+        measures={} if system.endothelium is None else system.endothelium.measures(state, fields["radius"]),
         anatomy=anatomy_of(system),
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.lobule.arrays import CellArrays
 from hepatalk.engines.lobule.kernels import bury, first_clock
+from hepatalk.engines.lobule.network import Network
 from hepatalk.engines.lobule.tables import Compartments
 from hepatalk.engines.lobule.tissue import Tissue
 from hepatalk.model.fates import NOTHING
@@ -56,6 +57,8 @@ class State:
         What a passage of the blood leaves at each site of oxygen and of the signals that it loses, relative to health.
     touch_at, touch_chance, touch_bare : arrays
         Contacts as they were counted last: see `hepatalk.engines.lobule.touch.Touching`.
+    network : Network or None
+        The sinusoids, in the coordinates of the healthy lobule; None for a tissue without a place in space.
     flow_seen_at_h : float
         When the network was last solved.
     scale : float
@@ -86,6 +89,7 @@ class State:
     touch_at: Ints
     touch_chance: Floats
     touch_bare: npt.NDArray[np.bool_]
+    network: Network | None = None
     flow_seen_at_h: float = -np.inf
     scale: float = 1.0
     moved_at_h: float = -np.inf

@@ -118,12 +118,19 @@ class LobuleSystem(Layout):
         state.n, state.ident = n, ident
         check_cells(state, self.comps, self.tissue, state.time_h + h)
         if self.motion is not None and n > before:
-            self.motion.place_daughters(state, before)
-            self.motion.place_arrivals(state, before)
+            self._place(state, before)
+
+    def _place(self, state: State, before: int) -> None:
+        """Give the cells that stand behind the first ``before`` ones their places: beside mothers, on vessels."""
+        if self.motion is None or self.endothelium is None:
+            return
+        self.motion.place_daughters(state, before, self.endothelium.directions)
+        self.motion.place_arrivals(state, before)
+        self.endothelium.hold(state, np.arange(before, state.n))
 
     def give_room(self, state: State, now: Evaluation) -> None:
-        """Let the tissue grow with its cells and cells push each other apart, if that was last done some time ago."""
-        if self.motion is None or state.time_h - state.moved_at_h < MOVE_EVERY_H:
+        """Let the tissue grow with its cells, cells push each other apart and vessels follow, every few hours."""
+        if self.motion is None or self.endothelium is None or state.time_h - state.moved_at_h < MOVE_EVERY_H:
             return
         index = self.model.slot_index
         dead = sum(
@@ -132,6 +139,9 @@ class LobuleSystem(Layout):
             for z in range(1, self.zones + 1)
         )
         self.motion.settle(state, dead / state.lobules, None if self.drift is None else self.drift.forces(state))
+        if self.endothelium.renew(state):
+            state.flow_seen_at_h = -np.inf
+        self.motion.confine(state)
         self.see_contacts(state)
 
     def _growth(self, state: State, now: Evaluation) -> tuple[Floats, Floats]:
@@ -206,10 +216,10 @@ class LobuleSystem(Layout):
         )
 
     def see_flow(self, state: State, now: Evaluation) -> None:
-        """Solve the network of sinusoids with the radii of now, and what blood brings, if some time has passed."""
-        space = self.tissue.space
-        if space is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
+        """Solve the network of the moment with the radii of now, and what blood brings, if some time has passed."""
+        if self.endothelium is None or state.time_h - state.flow_seen_at_h < FLOW_EVERY_H:
             return
+        space = self.endothelium.space(state)
         radius = np.empty(self.tissue.n_sites)
         for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
             radius[sites] = now.rows[z][:, p.column[self.model.slot_index[f"radius@{z + 1}"]]]
@@ -218,7 +228,9 @@ class LobuleSystem(Layout):
         check_flow(state, self.tissue)
         if self.uptake is not None:
             more = max(float(now.slots[self.model.slot_index["blood"]]) / state.lobules, LEAST_BLOOD)
-            state.carried = self.uptake.at_sites(flow, self._mass_at_sites(state, now), self._paces(now), more)
+            state.carried = self.uptake.at_sites(
+                space.network, flow, self._mass_at_sites(state, now), self._paces(now), more
+            )
         state.flow_seen_at_h = state.time_h
 
     def _mass_at_sites(self, state: State, now: Evaluation) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ from scipy.spatial import cKDTree
 
 from hepatalk.engines.lobule.flow import Flow, solve
 from hepatalk.engines.lobule.geometry import Geometry
+from hepatalk.engines.lobule.network import Network
 from hepatalk.engines.lobule.tables import Compartments
 from hepatalk.engines.lobule.transport import Transport, plasma_order
+from hepatalk.engines.lobule.vessels import lengths_in_sites
 from hepatalk.errors import EngineError
 
 __all__ = ["Space", "Tissue", "from_geometry", "zones_only"]
@@ -35,35 +38,49 @@ class Space:
         With the plasma of health.
     reach : float
         Way of the blood through the tissue, from portal tract to central vein, um.
-    share : (n_sites, n_segments) sparse array
-        How much each segment counts for the flow at a site; rows add up to 1.
+    network : Network
+        The sinusoids of now; those of health until some sprout or close.
+    length : (n_sites, n_segments) sparse array
+        Length of each segment of the network in each site, in the coordinates of health, um.
     """
 
     geometry: Geometry
     order: Ints
     transport: Transport
     reach: float
-    share: sparse.csr_array
+    network: Network
+    length: sparse.csr_array
 
     def flow_of(self, radius: Floats) -> Flow:
-        """Return the flow of health through segments of other radii, relative to the healthy ones, (n_segments,)."""
-        g = self.geometry
-        a = g.anatomy
-        segments = g.network.radius * radius
-        return solve(g.network, a.inflow, viscosity=a.viscosity, arterial_share=a.arterial_share, radius=segments)
+        """Return the blood of health through segments of other radii, relative to their own, (n_segments,)."""
+        a = self.geometry.anatomy
+        return solve(
+            self.network,
+            a.inflow,
+            viscosity=a.viscosity,
+            arterial_share=a.arterial_share,
+            radius=self.network.radius * radius,
+        )
 
     def along_segments(self, at_sites: Floats) -> Floats:
         """Return the mean over the sites beside each segment, (n_segments,); 1 where no site is."""
-        weight = np.asarray(self.share.sum(axis=0)).ravel()
-        total = np.asarray(self.share.T @ at_sites)
+        weight = np.asarray(self.length.sum(axis=0)).ravel()
+        total = np.asarray(self.length.T @ at_sites)
         mean: Floats = np.divide(total, weight, out=np.ones_like(total), where=weight > 0.0)
         return mean
 
     def at_sites(self, flow: Flow) -> Floats:
-        """Return the flow beside each site relative to health, (n_sites,)."""
-        healthy = self.share @ np.abs(self.geometry.flow.flow)
-        out: Floats = np.asarray((self.share @ np.abs(flow.flow)) / np.maximum(healthy, 1e-12 * healthy.max()))
+        """Return the blood that moves in each site relative to health, (n_sites,): flow times length, all segments."""
+        out: Floats = np.asarray((self.length @ np.abs(flow.flow)) / self.healthy_flow)
         return out
+
+    @cached_property
+    def healthy_flow(self) -> Floats:
+        """Flow times length in each site in health, (n_sites,), um^4/h."""
+        n = self.geometry.network
+        table = lengths_in_sites(n.nodes, n.edges, n.kind, self.geometry.sites.position[self.order])
+        moving = np.asarray(table @ np.abs(self.geometry.flow.flow))
+        return np.asarray(np.maximum(moving, 1e-12 * moving.max()))
 
 
 @dataclass(frozen=True)
@@ -247,15 +264,5 @@ def _space(geometry: Geometry, order: Ints, place: Ints) -> Space:
     a = geometry.anatomy
     # The mean way of the blood ends at the vein and begins at the faces of the hexagon.
     reach = 0.5 * (np.sqrt(0.75) + 1.0) * a.lobule_radius - a.central_vein_radius
-    return Space(geometry, order, transport, float(reach), _segments_of(geometry, order))
-
-
-def _segments_of(geometry: Geometry, order: Ints) -> sparse.csr_array:
-    """Return the segments beside each site: those that end at its node, each by its length."""
-    network, node = geometry.network, geometry.sites.node[order]
-    n = len(network.nodes)
-    ends = np.concatenate([network.edges[:, 0], network.edges[:, 1]])
-    segment = np.tile(np.arange(len(network.edges)), 2)
-    at_node = sparse.csr_array((network.length[segment], (ends, segment)), shape=(n, len(network.edges)))
-    table = sparse.csr_array(at_node[node])
-    return sparse.csr_array(sparse.diags_array(1.0 / table.sum(axis=1)) @ table)
+    length = lengths_in_sites(network.nodes, network.edges, network.kind, s.position[order])
+    return Space(geometry, order, transport, float(reach), network, length)

@@ -256,31 +256,40 @@ class Uptake:
             raise EngineError("blood carries in space; allowed: a tissue made from a geometry")
         self.space = tissue.space
         g = self.space.geometry
-        self._edges = g.network.edges
-        self._beside = segments_beside(g.network, tissue.position)
+        self._position = tissue.position
+        self._now = (g.network, segments_beside(g.network, tissue.position))
         self._hepatocytes = hepatocytes / hepatocytes.sum()
         self._cargo = _cargo_of(anatomy, g.network, g.anatomy.arterial_share)
         self.slots = tuple(c.slot for c in self._cargo)
         self.signals = tuple(c.signal for c in self._cargo)
         self.names = tuple("oxygen" if not c.signal else c.signal.removeprefix("signal.") for c in self._cargo)
-        way = passage_of(self._edges, g.flow)
+        way = passage_of(g.network.edges, g.flow)
         self._rate = np.array([self._fitted(way, c) for c in self._cargo])
         ones, same = np.ones(tissue.n_sites), np.ones(len(self._cargo))
         found = [self._carried(way, k, ones, same, 1.0) for k in range(len(self._cargo))]
         self.inflow = np.array([c.inflow for c in found])
-        self.healthy = np.stack([(self._beside @ c.along) / c.inflow for c in found])
+        self.healthy = np.stack([(self._now[1] @ c.along) / c.inflow for c in found])
         if not (self.healthy > _LEAST).all():
             k, i = np.argwhere(~(self.healthy > _LEAST))[0]
             raise EngineError(f"no {self.names[k]} reaches site {i} in health; build smaller sites")
 
     def _wish(self, mass: Floats) -> Floats:
         """Return how uptake at sites of a relative mass is divided among the segments; 1 in all for health."""
-        out: Floats = np.asarray(self._beside.T @ (self._hepatocytes * mass))
+        out: Floats = np.asarray(self._now[1].T @ (self._hepatocytes * mass))
         return out
+
+    def _see(self, network: Network) -> sparse.csr_array:
+        """Take the vessels of now, and return which of them lie beside each site."""
+        if network is not self._now[0]:
+            self._now = (network, segments_beside(network, self._position))
+        return self._now[1]
 
     def _carried(self, way: Passage, k: int, mass: Floats, pace: Floats, more: float) -> Carried:
         c = self._cargo[k]
-        return along(way, c.inlet, self._wish(mass) * self._rate[k] * pace[k], c.half, more=more)
+        # Branching points of sprouts come after those of health; nothing enters there from outside.
+        inlet = np.zeros(len(way.order))
+        inlet[: len(c.inlet)] = c.inlet
+        return along(way, inlet, self._wish(mass) * self._rate[k] * pace[k], c.half, more=more)
 
     def _fitted(self, way: Passage, cargo: _Cargo) -> float:
         """Return the rate of uptake of all healthy hepatocytes at which healthy blood leaves with its content."""
@@ -301,13 +310,15 @@ class Uptake:
             low, high = (middle, high) if leaves(middle) > cargo.outflow else (low, middle)
         return 0.5 * (low + high)
 
-    def at_sites(self, flow: Flow, mass: Floats, pace: Floats, more: float) -> Floats:
+    def at_sites(self, network: Network, flow: Flow, mass: Floats, pace: Floats, more: float) -> Floats:
         """Return what a passage leaves at each site, relative to health, (n_cargo, n_sites).
 
         Parameters
         ----------
+        network : Network
+            The vessels of now, in the coordinates of health: those of health first, then what sprouted.
         flow : Flow
-            Through the network now, its total being that of health.
+            Through it, its total being that of health.
         mass : (n_sites,) float array
             Mass of hepatocytes relative to health.
         pace : (n_cargo,) float array
@@ -315,11 +326,12 @@ class Uptake:
         more : float
             All blood of a lobule relative to health.
         """
-        way = passage_of(self._edges, flow)
+        beside = self._see(network)
+        way = passage_of(network.edges, flow)
         out = np.empty(self.healthy.shape)
         for k in range(len(out)):
             found = self._carried(way, k, mass, pace, more)
-            out[k] = (self._beside @ found.along) / found.inflow / self.healthy[k]
+            out[k] = (beside @ found.along) / found.inflow / self.healthy[k]
         return out
 
     def absolute(self, relative: Floats) -> Floats:

@@ -147,9 +147,10 @@ class Motion:
         born = before + np.flatnonzero(cells.parent[before:n] != NOTHING)
         if not len(born):
             return
-        by_ident = {int(i): k for k, i in enumerate(cells.ident[:n])}
-        mother = np.array([by_ident.get(int(i), NOTHING) for i in cells.parent[born]], dtype=np.int64)
-        born, mother = born[mother != NOTHING], mother[mother != NOTHING]
+        # Identities ascend: new cells stand behind the others, and the dead leave in order.
+        mother = np.minimum(np.searchsorted(cells.ident[:n], cells.parent[born]), n - 1)
+        known = cells.ident[mother] == cells.parent[born]
+        born, mother = born[known], mother[known]
         type_ = self._comps.type_of[cells.comp[born]]
         # The volume before division: both halves.
         radius = 0.5 * self._diameter[type_] * np.cbrt(2.0 * cells.volume[born])

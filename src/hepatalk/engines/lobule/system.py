@@ -26,6 +26,8 @@ Ints = npt.NDArray[np.int64]
 FLOW_EVERY_H = 1.0
 #: Errors are relative to this + the size of a quantity.
 _SCALE = 0.05
+#: How much larger the error at one site may be than the root mean square over the sites of its zone.
+SINGLE_SITE = 10.0
 
 
 class LobuleSystem(Layout):
@@ -62,11 +64,17 @@ class LobuleSystem(Layout):
         return level, body[0], carried
 
     def error(self, level: Sequence[Floats], body: Floats, new_level: Sequence[Floats], new_body: Floats) -> float:
-        """Return the largest difference between two steps, in tolerances."""
-        worst = float((np.abs(new_body - body) / (_SCALE + np.abs(new_body))).max())
+        """Return the difference between two steps, in tolerances: of the body, of the sites of a zone, of any site.
+
+        A cell that comes or goes beside one site among hundreds is a jump that no step is short enough for. So the
+        bound is that of the root mean square over the sites of a zone, of the quantity that is worst, and one site may
+        be off by `SINGLE_SITE` times as much.
+        """
+        parts = [float((np.abs(new_body - body) / (_SCALE + np.abs(new_body))).max())]
         for a, b in zip(level, new_level, strict=True):
-            worst = max(worst, float((np.abs(b - a) / (_SCALE + np.abs(b))).max()))
-        return worst / self.tolerance
+            typical, worst = site_kernels.difference(a, b, _SCALE)
+            parts += [typical, worst / SINGLE_SITE]
+        return float(np.max(parts)) / self.tolerance
 
     def foreseen(self, state: State, now: Evaluation, h: float) -> tuple[Floats, Floats, Floats]:
         """Return the census that is to be expected after ``h`` hours; labels, on which no rate depends, are as now."""

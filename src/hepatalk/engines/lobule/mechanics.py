@@ -35,8 +35,9 @@ Ints = npt.NDArray[np.int64]
 MOVE_EVERY_H, MOVE_FOR_H = 6.0, 1.0
 #: Stiffness over friction, per h; adhesion relative to stiffness; where attraction ends, in sums of radii.
 _STIFFNESS, _ADHESION, _REACH, _WALL = 2.0, 0.1, 1.25, 4.0
-#: Largest error of a cell in a step of the mechanics, um: a hundredth of a cell.
-_TOLERANCE_UM = 0.2
+#: Largest error of a cell in a step of the mechanics, um. Half of all cells then end an hour within 0.005 um of a run
+#: with a hundredth of it, and 99% within 0.1 um; a site is 50 um wide.
+_TOLERANCE_UM = 0.5
 #: Cells slower than this are at rest, um/h.
 _STILL_UM_PER_H = 0.5
 

@@ -56,7 +56,10 @@ class LobuleSystem(Layout):
             production.append(made)
             loss.append(lost)
         if self.carriage is not None:
-            carried = self.carriage.advance(level, state.level, production, loss, self.sites, state, h) / self.tolerance
+            # The first of the two steps is only what the second is held against.
+            judged = then is not now
+            carried = self.carriage.advance(level, state.level, production, loss, self.sites, state, h, judged)
+            carried /= self.tolerance
         body = np.empty((1, len(state.body)))
         made = 0.5 * (now.body_production + then.body_production)
         lost = 0.5 * (now.body_loss + then.body_loss)

@@ -88,7 +88,15 @@ def _goals(a: System, scale: Floats, rhs: Floats, tolerance: float, goal: Floats
 
 @njit(cache=True, nogil=True)
 def _step_block(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints, judged: bool
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """One TR-BDF2 step of a block: `out` (F, M) levels, `report` (F, 2) error and excess residual, `used` (F,)."""
     sites = t.volume.size
@@ -217,7 +225,15 @@ def decay(f: Problem, signals: Ints, h: float, out: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def _step_blocks_here(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints, judged: bool
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """Do the work of `step_blocks` on this thread."""
     for b in range(lanes.shape[0]):
@@ -226,7 +242,15 @@ def _step_blocks_here(
 
 @njit(cache=True, parallel=True)
 def _step_blocks_threads(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints, judged: bool
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """Do the work of `step_blocks`, each block on one thread."""
     for b in prange(lanes.shape[0]):
@@ -234,7 +258,15 @@ def _step_blocks_threads(
 
 
 def step_blocks(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints, judged: bool
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """One TR-BDF2 step of all blocks, each on one thread.
 

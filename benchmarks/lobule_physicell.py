@@ -2,18 +2,20 @@
 
     python benchmarks/lobule_physicell.py [--cells 10000] [--minutes 3] [--engine]
 
-Both sides get the same tissue: cells in a dense packing, cubic voxels of 20 um, ten signals that diffuse, decay, and are
-made and taken up by the cells, an hour in which the makers begin at time zero and make twice as much after half of it.
+Both sides get the same tissue: cells in a dense packing, cubic voxels of 20 um, ten signals that diffuse, decay, and
+are made and taken up by the cells, and an hour in which makers begin at time zero and make twice as much from its
+middle on.
+
 pyphysicell (the Python form of PhysiCell, whose signals are those of BioFVM: Ghaffarizadeh et al. 2016,
-doi:10.1093/bioinformatics/btv730) takes fixed steps; ours follow a bound of the error. First the greatest error of each
-is found against a fine solution, at four moments of the hour, the cells held still. Then each is timed with cells that
+doi:10.1093/bioinformatics/btv730) takes fixed steps; ours follow a bound of the error. First the greatest error of
+each is found against a fine solution, at four moments of the hour, the cells held still. Then each is timed with cells that
 push, grow and age: signals, mechanics and what cells do, without set-up. Then the cost of equal errors is divided.
 
 pyphysicell's mechanics (0.1 min) and its work on cells (6 min) keep their default steps in all rows; the steps of its
 signals vary from the default, 0.01 min, upwards. It is timed over some simulated minutes and scaled linearly to an hour:
 its steps are all alike. One thread each, processor time.
 
-``--engine`` adds the lobule engine as a whole on its default lobule (all signals and states of the model, blood, fates)
+`--engine` adds the lobule engine as a whole on its default lobule (all signals and states of the model, blood, fates)
 for the first day after a loss of 70%, beside pyphysicell with as many cells and voxels and ten signals.
 """
 
@@ -108,7 +110,8 @@ def our_levels(t: Tissue, accuracy: float, first_min: float = 0.05) -> tuple[lis
         strength = 2.0 if now >= DOUBLED_AT else 1.0
         begin = time.process_time()
         run = integrate(
-            level, strength * made, lost, t.voxels.transport, 60.0 * t.diffusivity, none, (moment - now) / 60.0, accuracy,
+            level, strength * made, lost, t.voxels.transport, 60.0 * t.diffusivity, none,
+            (moment - now) / 60.0, accuracy,
             h=first_min / 60.0 if now in {0.0, DOUBLED_AT} else h,
         )  # fmt: skip
         spent += time.process_time() - begin
@@ -247,7 +250,7 @@ def engine(minutes: float) -> None:
     n, sites = len(lobule.tissue.type_), lobule.tissue.n_sites
     t = tissue(n, sites)
     print(
-        f"\nthe whole engine, {n} cells, {sites} sites, first day: {spent:.1f} s; beside it pyphysicell, {t.side**3} voxels"
+        f"\nthe whole engine, {n} cells, {sites} sites, first day: {spent:.1f} s; pyphysicell with {t.side**3} voxels"
     )
     for dt in (0.01, 0.1):
         theirs = 24.0 * their_cost(t, dt, minutes)

@@ -87,6 +87,18 @@ def _goals(a: System, scale: Floats, rhs: Floats, tolerance: float, goal: Floats
 
 
 @njit(cache=True, nogil=True)
+def _write(
+    f: Problem, lanes: Ints, end: Floats, excess: Floats, spent: Ints, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Write levels, excess residuals and iterations of a block where they belong."""
+    for k in range(LANES):
+        if lanes[k] >= 0:
+            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
+            for i in range(end.shape[0]):
+                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+
+
+@njit(cache=True, nogil=True)
 def _step_block(
     t: Tables,
     f: Problem,
@@ -123,11 +135,7 @@ def _step_block(
             rhs[i, k] = A1 * middle[i, k] - A0 * x[i, k] + s * source[i, k]
             end[i, k] = x[i, k] + (middle[i, k] - x[i, k]) / GAMMA
     excess = np.maximum(excess, solve(t, a, gain, end, rhs, goal, spent) / np.maximum(goal, 1e-300))
-    for k in range(LANES):
-        if lanes[k] >= 0:
-            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
-            for i in range(sites):
-                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+    _write(f, lanes, end, excess, spent, out, report, used)
     if not judged:
         return
     worst = np.zeros(LANES)
@@ -176,9 +184,7 @@ def _euler_block(
     for k in range(LANES):
         if lanes[k] >= 0:
             report[lanes[k], 0] = np.abs(end[:, k] - whole[:, k]).max()
-            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
-            for i in range(sites):
-                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+    _write(f, lanes, end, excess, spent, out, report, used)
 
 
 @njit(cache=True, nogil=True)

@@ -239,7 +239,7 @@ class Layout:
         count, volume, marked = census
         out = np.zeros(m.n_states)
         out[self.body.states] = body
-        for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
+        for z, sites in enumerate(self.sites):
             scale = np.divide(
                 state.lobules * c.share[z],
                 self.healthy_zone[z],

@@ -36,7 +36,7 @@ _WIDE = 16
 
 
 @njit(cache=True, nogil=True)
-def fill_rows(
+def fill_rows(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cost per call
     row: Floats,
     given: Floats,
     front: int,

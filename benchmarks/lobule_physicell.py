@@ -8,12 +8,12 @@ middle on.
 
 pyphysicell (the Python form of PhysiCell, whose signals are those of BioFVM: Ghaffarizadeh et al. 2016,
 doi:10.1093/bioinformatics/btv730) takes fixed steps; ours follow a bound of the error. First the greatest error of
-each is found against a fine solution, at four moments of the hour, the cells held still. Then each is timed with cells that
-push, grow and age: signals, mechanics and what cells do, without set-up. Then the cost of equal errors is divided.
+each is found against a fine solution, at four moments of the hour, the cells held still. Then each is timed with cells
+that push, grow and age: signals, mechanics and what cells do, without set-up. Then the cost of equal errors is divided.
 
 pyphysicell's mechanics (0.1 min) and its work on cells (6 min) keep their default steps in all rows; the steps of its
-signals vary from the default, 0.01 min, upwards. It is timed over some simulated minutes and scaled linearly to an hour:
-its steps are all alike. One thread each, processor time.
+signals vary from the default, 0.01 min. It is timed over some simulated minutes and scaled linearly to an hour: its
+steps are all alike. One thread each, processor time.
 
 `--engine` adds the lobule engine as a whole on its default lobule (all signals and states of the model, blood, fates)
 for the first day after a loss of 70%, beside pyphysicell with as many cells and voxels and ten signals.

@@ -3,9 +3,9 @@
     python benchmarks/lobule_scaling.py [--hepatocytes 1000 ...] [--hours 6] [--many 2]
 
 Each size is a process of its own: it builds a lobule, runs the first hours after a loss of 70%, and tells the
-processor time of building and of running, and how much memory it held at most beyond what it held before building. The
-slope of the logarithms says how cost grows: 1 is linear. ``--many N`` also runs N lobules of 1,000 cells for 7 days, for
-the cost of a hundred. One thread; processor time, so that waiting for others does not count.
+processor time of building and of running, and how much memory it held at most beyond what it held before building.
+The slope of the logarithms says how cost grows: 1 is linear. ``--many N`` also runs N lobules of 1,000 cells for 7 days,
+for the cost of a hundred. One thread; processor time, so that waiting for others does not count.
 """
 
 # ruff: noqa: T201 -- a script that reports by printing
@@ -63,7 +63,7 @@ def measure(hepatocytes: int, hours: float, seed: int) -> dict[str, float]:
 def _apart(hepatocytes: int, hours: float, seed: int) -> dict[str, float]:
     """Measure in a fresh process."""
     order = [sys.executable, __file__, "--one", str(hepatocytes), str(hours), str(seed)]
-    done = subprocess.run(order, check=True, capture_output=True, text=True)
+    done = subprocess.run(order, check=True, capture_output=True, text=True)  # noqa: S603 - this very script
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
@@ -92,8 +92,9 @@ def main() -> int:
         rows.append(r)
         each = r["run_s"] / r["cells"]
         print(
-            f"{r['cells']:8.0f} {r['sites']:6.0f} {r['build_s']:8.1f} {r['run_s']:8.1f} {r['wall_s']:8.1f} {r['steps']:6.0f}"
-            f" {1e6 * each / r['steps']:15.2f} {1e3 * each / given.hours:12.3f} {1e3 * r['memory_mb'] / r['cells']:8.1f}",
+            f"{r['cells']:8.0f} {r['sites']:6.0f} {r['build_s']:8.1f} {r['run_s']:8.1f} {r['wall_s']:8.1f}"
+            f" {r['steps']:6.0f} {1e6 * each / r['steps']:15.2f} {1e3 * each / given.hours:12.3f}"
+            f" {1e3 * r['memory_mb'] / r['cells']:8.1f}",
             flush=True,
         )
     if len(rows) > 1:

@@ -4,8 +4,8 @@
 
 Each size is a process of its own: it builds a lobule, runs the first hours after a loss of 70%, and tells the
 processor time of building and of running, and how much memory it held at most beyond what it held before building.
-The slope of the logarithms says how cost grows: 1 is linear. ``--many N`` also runs N lobules of 1,000 cells for 7 days,
-for the cost of a hundred. One thread; processor time, so that waiting for others does not count.
+The slope of the logarithms says how cost grows: 1 is linear. ``--many N`` also runs N lobules of 1,000 cells for 7
+days, for the cost of a hundred. One thread; processor time, so that waiting for others does not count.
 """
 
 # ruff: noqa: T201 -- a script that reports by printing

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from hepatalk.engines.base import Course
-from hepatalk.engines.lobule import kernels, site_kernels
+from hepatalk.engines.lobule import kernels, row_kernels, site_kernels
 from hepatalk.engines.lobule.anatomy import Anatomy
 from hepatalk.engines.lobule.engine import LobuleEngine, step
 from hepatalk.engines.lobule.geometry import build
@@ -73,7 +73,7 @@ def test_threads_change_no_bit(
     """With as many threads as there are, all work divided among them, as with one."""
     tissue, until = request.getfixturevalue(where), np.array([0.0, 0.5 if where == "zones" else 0.02])
     alone = run(model, tissue, [PHX70], until)
-    for module in (kernels, site_kernels):
+    for module in (kernels, row_kernels, site_kernels):
         monkeypatch.setattr(module, "WORTH_THREADS", 0)
     most = min(2, numba.config.NUMBA_NUM_THREADS)
     before = numba.get_num_threads()

@@ -130,7 +130,7 @@ def test_a_chain_of_stages_is_gamma_distributed() -> None:
         dish = Dish(table(rules, 4), 10_000, seed=8)
         for _ in range(round(4.0 / h)):
             dish.step([0.5], h)
-        counts = count_cells(dish.cells, dish.n, 1, 4, 0)[0][0]
+        counts = count_cells(dish.cells, dish.n, 1, 4)[0][0]
         expected = 10_000 * np.append(stats.poisson.pmf(range(3), 2.0), stats.poisson.sf(2, 2.0))
         assert stats.chisquare(counts, expected).pvalue > LEAST_P
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,6 +91,7 @@ class Carriage:
             self.column.append(np.array([moving.index(by_name[n][z]) for n in self.names], dtype=np.int64))
         rest = np.array([[model.rest[by_name[n][int(z)]] for z in tissue.zone] for n in self.names])
         self.setting = Setting(names=tuple(n.removeprefix("signal.") for n in self.names), positive=True)
+        self.rough = replace(self.setting, judged=False)
         made, lost = (
             np.array([[healthy[z][part][self.column[z][f]] for z in tissue.zone] for f in range(len(self.names))])
             for part in (0, 1)
@@ -118,6 +120,7 @@ class Carriage:
         sites: Sequence[Ints],
         state: State,
         h: float,
+        judged: bool = True,
     ) -> float:
         """Advance what is carried by ``h`` hours, in place in ``out``, with production and loss held.
 
@@ -129,11 +132,13 @@ class Carriage:
         state : State
             Gives the parameters in force.
         h : float
+        judged : bool
+            Whether the error is estimated.
 
         Returns
         -------
         float
-            Estimated error of the step, relative to 1 + the greatest level of the signal.
+            Estimated error of the step, relative to 1 + the greatest level of the signal; 0 unless judged.
 
         Raises
         ------
@@ -151,7 +156,7 @@ class Carriage:
             exchange,
             h,
             tolerance=_RESIDUAL,
-            setting=self.setting,
+            setting=self.setting if judged else self.rough,
         )
         read = new.level / self._per_level
         for x, columns, own in zip(out, self.column, sites, strict=True):

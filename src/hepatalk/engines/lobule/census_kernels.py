@@ -9,7 +9,7 @@ from numba import njit
 from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
 from hepatalk.model.fates import FateKind
 
-__all__ = ["count_cells", "foresee"]
+__all__ = ["count_cells", "count_labels", "foresee"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -73,25 +73,40 @@ def foresee(
 
 
 @njit(cache=True)
-def count_cells(cells: CellArrays, n: int, n_sites: int, n_comps: int, n_bits: int) -> tuple[Floats, Floats, Floats]:
-    """Return the cells of every compartment at every site, their volume, and how many bear each label.
+def count_cells(cells: CellArrays, n: int, n_sites: int, n_comps: int) -> tuple[Floats, Floats]:
+    """Return the cells of every compartment at every site, and their volume.
 
     Returns
     -------
     count, volume : (n_sites, n_comps) float array
-    marked : (n_bits, n_sites, n_comps) float array
     """
     count = np.zeros((n_sites, n_comps))
     volume = np.zeros((n_sites, n_comps))
-    marked = np.zeros((n_bits, n_sites, n_comps))
     for i in range(n):
         s, c = cells.site[i], cells.comp[i]
         count[s, c] += 1.0
         volume[s, c] += cells.volume[i]
+    return count, volume
+
+
+@njit(cache=True)
+def count_labels(cells: CellArrays, n: int, zone_of: Ints, type_of: Ints, marked: Floats) -> None:
+    """Count the bearers of each label.
+
+    Parameters
+    ----------
+    cells : CellArrays
+    n : int
+    zone_of : (n_sites,) int array
+    type_of : (n_comps,) int array
+    marked : (n_bits, n_zones, n_types) float array
+        Added to.
+    """
+    for i in range(n):
+        zone, kind = zone_of[cells.site[i]], type_of[cells.comp[i]]
         bits, bit = cells.marks[i], 0
         while bits:
             if bits & 1:
-                marked[bit, s, c] += 1.0
+                marked[bit, zone, kind] += 1.0
             bits >>= 1
             bit += 1
-    return count, volume, marked

@@ -87,8 +87,28 @@ def _goals(a: System, scale: Floats, rhs: Floats, tolerance: float, goal: Floats
 
 
 @njit(cache=True, nogil=True)
+def _write(
+    f: Problem, lanes: Ints, end: Floats, excess: Floats, spent: Ints, out: Floats, report: Floats, used: Ints
+) -> None:
+    """Write levels, excess residuals and iterations of a block where they belong."""
+    for k in range(LANES):
+        if lanes[k] >= 0:
+            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
+            for i in range(end.shape[0]):
+                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+
+
+@njit(cache=True, nogil=True)
 def _step_block(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """One TR-BDF2 step of a block: `out` (F, M) levels, `report` (F, 2) error and excess residual, `used` (F,)."""
     sites = t.volume.size
@@ -115,6 +135,9 @@ def _step_block(
             rhs[i, k] = A1 * middle[i, k] - A0 * x[i, k] + s * source[i, k]
             end[i, k] = x[i, k] + (middle[i, k] - x[i, k]) / GAMMA
     excess = np.maximum(excess, solve(t, a, gain, end, rhs, goal, spent) / np.maximum(goal, 1e-300))
+    _write(f, lanes, end, excess, spent, out, report, used)
+    if not judged:
+        return
     worst = np.zeros(LANES)
     for i in range(sites):
         for k in range(LANES):
@@ -127,10 +150,7 @@ def _step_block(
     solve_roughly(t, a, middle, rhs, np.maximum(goal, ESTIMATE_TOLERANCE * worst), spent)
     for k in range(LANES):
         if lanes[k] >= 0:
-            report[lanes[k], 0] = np.abs(middle[:, k]).max()
-            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
-            for i in range(sites):
-                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+            report[lanes[k], 0], used[lanes[k]] = np.abs(middle[:, k]).max(), spent[k]
 
 
 @njit(cache=True, nogil=True)
@@ -164,9 +184,7 @@ def _euler_block(
     for k in range(LANES):
         if lanes[k] >= 0:
             report[lanes[k], 0] = np.abs(end[:, k] - whole[:, k]).max()
-            report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
-            for i in range(sites):
-                out[lanes[k], i] = f.rest[lanes[k], i] + end[i, k]
+    _write(f, lanes, end, excess, spent, out, report, used)
 
 
 @njit(cache=True, nogil=True)
@@ -213,24 +231,48 @@ def decay(f: Problem, signals: Ints, h: float, out: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def _step_blocks_here(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """Do the work of `step_blocks` on this thread."""
     for b in range(lanes.shape[0]):
-        _step_block(t, f, lanes[b], h, tolerance, out, report, used)
+        _step_block(t, f, lanes[b], h, tolerance, out, report, used, judged)
 
 
 @njit(cache=True, parallel=True)
 def _step_blocks_threads(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """Do the work of `step_blocks`, each block on one thread."""
     for b in prange(lanes.shape[0]):
-        _step_block(t, f, lanes[b], h, tolerance, out, report, used)
+        _step_block(t, f, lanes[b], h, tolerance, out, report, used, judged)
 
 
 def step_blocks(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, report: Floats, used: Ints
+    t: Tables,
+    f: Problem,
+    lanes: Ints,
+    h: float,
+    tolerance: float,
+    out: Floats,
+    report: Floats,
+    used: Ints,
+    judged: bool,
 ) -> None:
     """One TR-BDF2 step of all blocks, each on one thread.
 
@@ -250,9 +292,11 @@ def step_blocks(
         Overwritten with the estimate of the greatest error, and the residual as a multiple of what is allowed.
     used : (F,) int array
         Overwritten with the numbers of iterations.
+    judged : bool
+        Whether the error is estimated; 0 otherwise.
     """
     work = _step_blocks_here if out.size < WORTH_THREADS else _step_blocks_threads
-    work(t, f, lanes, h, tolerance, out, report, used)
+    work(t, f, lanes, h, tolerance, out, report, used, judged)
 
 
 @njit(cache=True, nogil=True)

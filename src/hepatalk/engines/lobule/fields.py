@@ -89,6 +89,8 @@ class Setting:
     positive : bool
         Where a step would make a level negative, take two of half the length by the implicit Euler method instead,
         which never does: of first order, for transients that the step is too long to follow.
+    judged : bool
+        Whether the error of a step is estimated, at the cost of a third of the linear systems; 0 otherwise.
     """
 
     rest: Floats | None = None
@@ -96,6 +98,7 @@ class Setting:
     inlet: Floats | None = None
     names: tuple[str, ...] = ()
     positive: bool = False
+    judged: bool = True
 
     def name(self, index: int) -> str:
         """Return how a message calls a signal."""
@@ -192,7 +195,7 @@ def advance(
     local, lanes = _blocks(f)
     decay(f, local, h, out)
     for block in lanes:
-        step_blocks(transport.tables, f, block, h, tolerance, out, report, used)
+        step_blocks(transport.tables, f, block, h, tolerance, out, report, used, setting.judged)
     if setting.positive:
         below = np.flatnonzero(~(out.min(axis=1, initial=0.0) >= NEGATIVE)).astype(np.int64)
         below = below[np.isin(below, local, invert=True)]

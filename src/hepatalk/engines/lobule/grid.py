@@ -24,8 +24,8 @@ Shorts = npt.NDArray[np.int32]
 #: Most bins per cell: in a thin cloud, bins become larger instead of more.
 _BINS_PER_CELL = 8
 _LEAST_BINS = 64
-#: Neighbours for which there is room at first; dense packings have about 25 within reach 1.5.
-_CAPACITY = 48
+#: Neighbours for which there is room at first: dense packings have about 25 within reach 1.5, small cells more.
+_CAPACITY = 96
 
 
 @dataclass(frozen=True)

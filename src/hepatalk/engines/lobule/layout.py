@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from hepatalk.engines.lobule.arrays import CellArrays, FateArrays
 from hepatalk.engines.lobule.carriage import Carriage
-from hepatalk.engines.lobule.census_kernels import count_cells
+from hepatalk.engines.lobule.census_kernels import count_cells, count_labels
 from hepatalk.engines.lobule.endothelium import Endothelium
 from hepatalk.engines.lobule.local import body_program, follow_local, places_of_slots, zone_program
 from hepatalk.engines.lobule.mechanics import Motion
-from hepatalk.engines.lobule.site_kernels import evaluate_sites, production_and_loss
+from hepatalk.engines.lobule.row_kernels import evaluate_sites, fill_rows
+from hepatalk.engines.lobule.site_kernels import production_and_loss
 from hepatalk.engines.lobule.state import State, first_cells
 from hepatalk.engines.lobule.tables import compartments_of, fates_of
 from hepatalk.engines.lobule.tissue import Tissue
@@ -174,6 +175,8 @@ class Layout:
                     np.array([p.column[int(s)] for s in c.mass[z, massive]], dtype=np.int64),
                 )
             )
+        self.labelled = [[np.flatnonzero(of_bit[z] != NOTHING) for of_bit in c.tracer] for z in range(self.zones)]
+        self.moved = [p.states[p.moving] for p in self.programs]
         self.one_hot = np.zeros((c.n, n_types))
         self.one_hot[np.arange(c.n), c.type_of] = 1.0
         self.growing = {g.place: g for g in m.fates.growing}
@@ -255,8 +258,11 @@ class Layout:
         cells.clone[:n] = cells.ident[:n]
 
     def census(self, state: State) -> tuple[Floats, Floats, Floats]:
-        """Return cells and volume by site and compartment, and the bearers of each label."""
-        return count_cells(state.cells, state.n, self.tissue.n_sites, self.comps.n, len(self.comps.bits))
+        """Return cells and volume by site and compartment, and the bearers of each label by zone and type."""
+        c = self.comps
+        marked = np.zeros((len(c.bits), self.zones, len(c.types)))
+        count_labels(state.cells, state.n, self.tissue.zone, c.type_of, marked)
+        return *count_cells(state.cells, state.n, self.tissue.n_sites, c.n), marked
 
     def sums(self, state: State) -> Floats:
         """Return the states of the whole liver, (n_states,), in the units of the model."""
@@ -269,24 +275,23 @@ class Layout:
         count, volume, marked = census
         out = np.zeros(m.n_states)
         out[self.body.states] = body
-        for z, (p, sites) in enumerate(zip(self.programs, self.sites, strict=True)):
+        for z, sites in enumerate(self.sites):
             scale = np.divide(
                 state.lobules * c.share[z],
                 self.healthy_zone[z],
                 out=np.zeros(len(c.types)),
                 where=self.healthy_zone[z] > 0,
             )
-            here = count[sites].sum(axis=0)
+            part = slice(sites[0], sites[-1] + 1)
+            here = count[part].sum(axis=0)
             own, _ = self.comp_columns[z]
             out[c.state[z, own]] = here[own] * scale[c.type_of[own]]
             kinds, _, massive, _ = self.sum_columns[z]
             out[c.count[z, kinds]] = (here @ self.one_hot)[kinds] * scale[kinds]
-            out[c.mass[z, massive]] = (volume[sites].sum(axis=0) @ self.one_hot)[massive] * scale[massive]
-            labelled = marked[:, sites].sum(axis=1) @ self.one_hot
-            for b in range(len(c.bits)):
-                known = np.flatnonzero(c.tracer[b, z] != NOTHING)
-                out[c.tracer[b, z, known]] = labelled[b, known] * scale[known]
-            out[p.states[p.moving]] = self.tissue.weight[sites] @ level[z]
+            out[c.mass[z, massive]] = (volume[part].sum(axis=0) @ self.one_hot)[massive] * scale[massive]
+            for b, known in enumerate(self.labelled[z]):
+                out[c.tracer[b, z, known]] = marked[b, z, known] * scale[known]
+            out[self.moved[z]] = self.tissue.weight[part] @ level[z]
         return out
 
     # --------------------------------------------------------------------------------------------- evaluation
@@ -348,8 +353,9 @@ class Layout:
     ) -> list[Floats]:
         """Return the rows of all zones with their operations done: what cells see of contacts comes in between."""
         rows = []
+        beside = (self._beside(census[0]), self._beside(census[1]))
         for z, p in enumerate(self.programs):
-            row = self._rows(state, z, census, level[z], slots)
+            row = self._rows(state, z, beside, level[z], slots)
             evaluate_sites(row if not p.late else row[:, : -p.late], state.params, *p.early)
             rows.append(row)
         if self.contacts is not None:
@@ -360,25 +366,29 @@ class Layout:
                 evaluate_sites(row, state.params, *p.last)
         return rows
 
-    def _rows(
-        self, state: State, z: int, census: tuple[Floats, Floats, Floats], level: Floats, slots: Floats
-    ) -> Floats:  # fmt: skip
-        """Return the rows of a zone with everything in front of the operations filled in."""
+    def _rows(self, state: State, z: int, beside: tuple[Floats, Floats], level: Floats, slots: Floats) -> Floats:
+        """Return the rows of a zone with everything in front of the operations filled in.
+
+        The numbers ``beside`` are cells and volume by site and compartment, those in contact included.
+        """
         m, c, p, sites = self.model, self.comps, self.programs[z], self.sites[z]
-        count, volume, _ = census
-        if self.tissue.near is not None:
-            count, volume = self._beside(count)[sites], self._beside(volume)[sites]
-        else:
-            count, volume = count[sites], volume[sites]
-        row = np.zeros((len(sites), p.width))
-        row[:, : len(p.external)] = slots[p.external]
-        healthy = self.healthy_count[sites]
+        part = slice(sites[0], sites[-1] + 1)
+        row = np.empty((len(sites), p.width))
+        healthy = self.healthy_count[part]
         scale = np.divide(state.lobules * c.share[z], healthy, out=np.zeros_like(healthy), where=healthy > 0.0)
         own, columns = self.comp_columns[z]
-        row[:, columns] = count[:, own] * scale[:, c.type_of[own]]
-        kinds, at, massive, mass_at = self.sum_columns[z]
-        row[:, at] = (count @ self.one_hot)[:, kinds] * scale[:, kinds]
-        row[:, mass_at] = (volume @ self.one_hot)[:, massive] * scale[:, massive]
+        fill_rows(
+            row,
+            slots[p.external],
+            p.width - len(p.law),
+            beside[0][part],
+            beside[1][part],
+            scale,
+            c.type_of,
+            own,
+            columns,
+            *self.sum_columns[z],
+        )
         # A type that health does not have near a site is there as it is in the zone.
         for t in np.flatnonzero((healthy <= 0.0).any(axis=0) & (c.share[z] > 0.0)):
             bare = np.flatnonzero(healthy[:, t] <= 0.0)

@@ -36,8 +36,9 @@ Ints = npt.NDArray[np.int64]
 MOVE_EVERY_H, MOVE_FOR_H = 6.0, 1.0
 #: Stiffness over friction, per h; adhesion relative to stiffness; where attraction ends, in sums of radii.
 _STIFFNESS, _ADHESION, _REACH, _WALL = 2.0, 0.1, 1.25, 4.0
-#: Largest error of a cell in a step of the mechanics, um: a hundredth of a cell.
-_TOLERANCE_UM = 0.2
+#: Largest error of a cell in a step of the mechanics, um. Half of all cells then end an hour within 0.005 um of a run
+#: with a hundredth of it, and 99% within 0.1 um; a site is 50 um wide.
+_TOLERANCE_UM = 0.5
 #: Cells slower than this are at rest, um/h.
 _STILL_UM_PER_H = 0.5
 
@@ -159,9 +160,10 @@ class Motion:
         born = before + np.flatnonzero(cells.parent[before:n] != NOTHING)
         if not len(born):
             return
-        by_ident = {int(i): k for k, i in enumerate(cells.ident[:n])}
-        mother = np.array([by_ident.get(int(i), NOTHING) for i in cells.parent[born]], dtype=np.int64)
-        born, mother = born[mother != NOTHING], mother[mother != NOTHING]
+        # Identities ascend: new cells stand behind the others, and the dead leave in order.
+        mother = np.minimum(np.searchsorted(cells.ident[:n], cells.parent[born]), n - 1)
+        known = cells.ident[mother] == cells.parent[born]
+        born, mother = born[known], mother[known]
         type_ = self._comps.type_of[cells.comp[born]]
         # The volume before division: both halves.
         radius = 0.5 * self._diameter[type_] * np.cbrt(2.0 * cells.volume[born])

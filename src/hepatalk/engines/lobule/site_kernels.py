@@ -1,4 +1,4 @@
-"""Compiled work at every site: the tape, what moves each quantity, and its step.
+"""Compiled work at every site: what moves each quantity, its step, and how far two steps differ.
 
 Kernels know arrays only. Every thread writes its own rows, so that the bits of a result do not depend on how many
 threads there are.
@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from hepatalk.engines.tape import evaluate
-
-__all__ = ["PIECES", "WORTH_THREADS", "advance_local", "evaluate_sites", "production_and_loss"]
+__all__ = ["PIECES", "WORTH_THREADS", "advance_local", "difference", "production_and_loss"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,43 +25,6 @@ PIECES = 16
 WORTH_THREADS = 100_000
 #: A quantity below this has no relative loss of its own.
 _LEAST = 1e-300
-
-
-@njit(cache=True, nogil=True)
-def _evaluate_sites_part(
-    first: int,
-    last: int,
-    rows: Floats,
-    params: Floats,
-    law: Ints,
-    start: Ints,
-    inputs: Ints,
-    arg_start: Ints,
-    args: Ints,
-) -> None:
-    """Do the work of `evaluate_sites` from one item to another."""
-    for i in range(first, last):
-        evaluate(rows[i], params, law, start, inputs, arg_start, args)
-
-
-@njit(cache=True, parallel=True)
-def _evaluate_sites_threads(
-    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
-) -> None:
-    """Do the work of `evaluate_sites` in pieces, each on one thread."""
-    for piece in prange(PIECES):
-        first, last = piece * rows.shape[0] // PIECES, (piece + 1) * rows.shape[0] // PIECES
-        _evaluate_sites_part(first, last, rows, params, law, start, inputs, arg_start, args)
-
-
-def evaluate_sites(
-    rows: Floats, params: Floats, law: Ints, start: Ints, inputs: Ints, arg_start: Ints, args: Ints
-) -> None:
-    """Fill the operations behind the given values of every row, (n_sites, width), in place."""
-    if rows.size < WORTH_THREADS:
-        _evaluate_sites_part(0, rows.shape[0], rows, params, law, start, inputs, arg_start, args)
-    else:
-        _evaluate_sites_threads(rows, params, law, start, inputs, arg_start, args)
 
 
 @njit(cache=True, nogil=True)
@@ -176,3 +137,33 @@ def advance_local(out: Floats, level: Floats, production: Floats, loss: Floats, 
         _advance_local_part(0, level.shape[0], out, level, production, loss, h)
     else:
         _advance_local_threads(out, level, production, loss, h)
+
+
+@njit(cache=True, nogil=True)
+def difference(rough: Floats, fine: Floats, scale: float) -> tuple[float, float]:
+    """Return how far two levels differ, relative to ``scale`` + their size.
+
+    Parameters
+    ----------
+    rough, fine : (n_sites, n) float array
+    scale : float
+
+    Returns
+    -------
+    typical : float
+        Root of the mean square over all sites, of the quantity in which it is largest.
+    worst : float
+        Of the site and quantity in which it is largest. Both are not numbers if a difference is none.
+    """
+    typical = worst = 0.0
+    for k in range(fine.shape[1]):
+        total = 0.0
+        for i in range(fine.shape[0]):
+            d = abs(fine[i, k] - rough[i, k]) / (scale + abs(fine[i, k]))
+            total += d * d
+            if not d <= worst:
+                worst = d
+        total = math.sqrt(total / fine.shape[0])
+        if not total <= typical:
+            typical = total
+    return typical, worst

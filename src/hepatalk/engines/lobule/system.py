@@ -28,6 +28,8 @@ FLOW_EVERY_H = 1.0
 LEAST_BLOOD = 1e-3
 #: Errors are relative to this + the size of a quantity.
 _SCALE = 0.05
+#: How much larger the error at one site may be than the root mean square over the sites of its zone.
+SINGLE_SITE = 10.0
 
 
 class LobuleSystem(Layout):
@@ -56,7 +58,10 @@ class LobuleSystem(Layout):
             production.append(made)
             loss.append(lost)
         if self.carriage is not None:
-            carried = self.carriage.advance(level, state.level, production, loss, self.sites, state, h) / self.tolerance
+            # The first of the two steps is only what the second is held against.
+            judged = then is not now
+            carried = self.carriage.advance(level, state.level, production, loss, self.sites, state, h, judged)
+            carried /= self.tolerance
         body = np.empty((1, len(state.body)))
         made = 0.5 * (now.body_production + then.body_production)
         lost = 0.5 * (now.body_loss + then.body_loss)
@@ -64,11 +69,17 @@ class LobuleSystem(Layout):
         return level, body[0], carried
 
     def error(self, level: Sequence[Floats], body: Floats, new_level: Sequence[Floats], new_body: Floats) -> float:
-        """Return the largest difference between two steps, in tolerances."""
-        worst = float((np.abs(new_body - body) / (_SCALE + np.abs(new_body))).max())
+        """Return the difference between two steps, in tolerances: of the body, of the sites of a zone, of any site.
+
+        A cell that comes or goes beside one site among hundreds is a jump that no step is short enough for. So the
+        bound is that of the root mean square over the sites of a zone, of the quantity that is worst, and one site may
+        be off by `SINGLE_SITE` times as much.
+        """
+        parts = [float((np.abs(new_body - body) / (_SCALE + np.abs(new_body))).max())]
         for a, b in zip(level, new_level, strict=True):
-            worst = max(worst, float((np.abs(b - a) / (_SCALE + np.abs(b))).max()))
-        return worst / self.tolerance
+            typical, worst = site_kernels.difference(a, b, _SCALE)
+            parts += [typical, worst / SINGLE_SITE]
+        return float(np.max(parts)) / self.tolerance
 
     def foreseen(self, state: State, now: Evaluation, h: float) -> tuple[Floats, Floats, Floats]:
         """Return the census that is to be expected after ``h`` hours; labels, on which no rate depends, are as now."""

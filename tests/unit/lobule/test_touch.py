@@ -10,7 +10,7 @@ from hepatalk.engines.lobule.anatomy import Anatomy
 from hepatalk.engines.lobule.geometry import build
 from hepatalk.engines.lobule.layout import Evaluation
 from hepatalk.engines.lobule.local import places_of_slots, zone_program
-from hepatalk.engines.lobule.site_kernels import evaluate_sites
+from hepatalk.engines.lobule.row_kernels import evaluate_sites
 from hepatalk.engines.lobule.state import State, first_cells
 from hepatalk.engines.lobule.system import LobuleSystem
 from hepatalk.engines.lobule.tables import compartments_of

@@ -55,9 +55,8 @@ def _page(rows: Sequence[Row], runs: Runs, hepatocytes: int) -> str:
     count = {v: sum(r.verdict == v for r in rows) for v in ORDER}
     a = runs["sham"][0].anatomy
     small = (
-        f"The radius of these lobules (centre to corner) is {float(a['lobule_radius'][0]):.0f} µm: with few hepatocytes "
-        "the slab stays as thick as one and a half of them and the hexagon shrinks, so that distances in µm are those of a "
-        "miniature."
+        f"The radius of these lobules (centre to corner) is {float(a['lobule_radius'][0]):.0f} µm. With few hepatocytes "
+        "the slab stays as thick as one and a half of them and the hexagon shrinks: distances in µm are a miniature's."
     )
     out = [
         "# What the lobule shows of biology, and what it does not",

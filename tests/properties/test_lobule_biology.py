@@ -46,9 +46,7 @@ def by_depth(moment: Snapshot, field: str) -> Floats:
     return spatial.binned(depth, moment.fields[field], bins=6, weight=moment.anatomy["site_volume"])
 
 
-@pytest.mark.parametrize(
-    ("field", "sign"), [("oxygen", -1.0), ("signal.WNT", 1.0), ("node.HEP.CTNNB1", 1.0)], ids=lambda x: str(x)
-)
+@pytest.mark.parametrize(("field", "sign"), [("oxygen", -1.0), ("signal.WNT", 1.0), ("node.HEP.CTNNB1", 1.0)], ids=str)
 def test_resting_gradients_run_one_way(system: LobuleSystem, field: str, sign: float) -> None:
     """Oxygen falls from the tracts to the central vein, Wnt and what follows it rise; nowhere back by 3%."""
     profile = by_depth(take(system, healthy(system)), field)

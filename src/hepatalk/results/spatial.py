@@ -281,7 +281,7 @@ def untouched(points: Floats, radius: Floats, others: Floats, their_radius: Floa
         return np.ones(len(points), dtype=bool)
     reach = (1.0 + TOUCH) * (radius + their_radius.max())
     near = cKDTree(others).query_ball_point(points, reach)
-    touched = np.zeros(len(points), dtype=bool)
+    touched: Flags = np.zeros(len(points), dtype=bool)
     for i, found in enumerate(near):
         k = np.asarray(found, dtype=np.int64)
         away = np.linalg.norm(others[k] - points[i], axis=1)
@@ -305,7 +305,8 @@ def groups(points: Floats, radius: Floats) -> Ints:
     touch = np.linalg.norm(points[a] - points[b], axis=1) <= (1.0 + TOUCH) * (radius[a] + radius[b])
     graph = sparse.coo_array((np.ones(int(touch.sum())), (a[touch], b[touch])), shape=(n, n))
     label = connected_components(graph, directed=False)[1]
-    return np.sort(np.bincount(label))[::-1].astype(np.int64)
+    size: Ints = np.sort(np.bincount(label))[::-1].astype(np.int64)
+    return size
 
 
 # ------------------------------------------------------------------------------------------------ fields

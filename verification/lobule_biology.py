@@ -34,19 +34,24 @@ CURVES = ("hepatocyte_count", "dead_cell_area", "liver_volume", "count.BEC", "co
 
 @dataclass(frozen=True)
 class Case:
-    """An experiment, how long it runs, and how often cells are kept."""
+    """An experiment with what is added to it, how long it runs, and how often cells are kept."""
 
+    name: str
     experiment: str
     days: float
     every_h: float
+    items: tuple[dict[str, object], ...] = ()
+
+
+BLOCKED = {"at": "0 h", "until": "14 d", "injury": "block_division", "cell": "HEP", "efficacy": 0.999}
 
 
 CASES = (
-    Case("sham", 2.0, 12.0),
-    Case("phx70", 7.0, 3.0),
-    Case("ccl4", 7.0, 4.0),
-    Case("bdl", 14.0, 48.0),
-    Case("aaf_phx", 14.0, 48.0),
+    Case("sham", "sham", 2.0, 12.0),
+    Case("phx70", "phx70", 7.0, 3.0),
+    Case("ccl4", "ccl4", 7.0, 4.0),
+    Case("bdl", "bdl", 14.0, 48.0),
+    Case("blocked", "phx70", 14.0, 48.0, (BLOCKED,)),
 )
 
 
@@ -59,11 +64,11 @@ def main() -> None:
     parser.add_argument("--runs-only", action="store_true", help="write no page")
     given = parser.parse_args()
     bench, facts = Bench(), load()
-    folders: dict[str, list[Path]] = {c.experiment: [] for c in CASES}
+    folders: dict[str, list[Path]] = {c.name: [] for c in CASES}
     for seed in range(1, given.seeds + 1):
         for case in CASES:
-            folder = given.keep / f"{case.experiment}_{given.hepatocytes}_{seed}"
-            folders[case.experiment].append(folder)
+            folder = given.keep / f"{case.name}_{given.hepatocytes}_{seed}"
+            folders[case.name].append(folder)
             if (folder / "curves.npz").is_file():
                 continue
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +76,7 @@ def main() -> None:
             settings = LobuleSettings(hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables)
             result = perform(
                 case.experiment, engine="lobule", days=case.days, seed=seed, knowledge=facts, bench=bench,
-                lobule=settings,
+                lobule=settings, items=case.items,
             ).result  # fmt: skip
             tables.finish(result, hepatocytes=given.hepatocytes, lobules=1)
             np.savez(folder / "curves.npz", time_h=result.time_h, **{n: result.readout(n) for n in CURVES})

@@ -361,9 +361,9 @@ def ductules(runs: Runs) -> list[Row]:
     said = {
         "bdl": "typical ductular reaction: more ductules, a labyrinth at the periphery of portal tracts ([Desmet 1995]"
         "(https://doi.org/10.1016/s0344-0338(11)80870-8))",
-        "aaf_phx": "ducts make up for hepatocytes that cannot divide (TD-KC-BEC-02); how far they reach: not sourced",
+        "blocked": "ducts make up for hepatocytes that cannot divide (TD-KC-BEC-02); how far they reach: not sourced",
     }
-    for case in ("bdl", "aaf_phx"):
+    for case in ("bdl", "blocked"):
         now = [ductular(o, 14 * 24.0) for o in runs[case]]
         rest = [ductular(o, 0.0) for o in runs["sham"]]
         more = [a[0] / b[0] for a, b in zip(now, rest, strict=True)]

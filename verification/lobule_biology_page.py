@@ -151,7 +151,7 @@ def _avascular(ax: Any, runs: Runs) -> None:
 
 def _ductules(ax: Any, runs: Runs) -> None:
     moments = (("sham", 0.0, "health"), ("bdl", 336.0, "bile-duct ligation, 14 d"),
-               ("aaf_phx", 336.0, "blocked division + resection, 14 d"))  # fmt: skip
+               ("blocked", 336.0, "blocked division + resection, 14 d"))  # fmt: skip
     for (case, time_h, name), colour in zip(moments, ("#9E9E9E", CELL_COLOURS["BEC"], "#B5651D"), strict=True):
         away = []
         for o in runs[case]:
@@ -191,5 +191,6 @@ def _clones(ax: Any, runs: Runs) -> None:
     ax.set_xticks([0, 1], ["70% resection, 7 d", "zonal necrosis, 7 d"])
     ax.axhline(1.0, color=INK, linewidth=0.7, linestyle=":")
     ax.set_ylabel("mean cells per living clone")
-    ax.legend(frameon=False, title="founder in")
+    ax.set_ylim(0.0, ax.get_ylim()[1] * 1.2)
+    ax.legend(frameon=False, title="founder in", ncols=3, loc="upper center")
     ax.set_title("Hepatocyte clones by zone of founder", loc="left")

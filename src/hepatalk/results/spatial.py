@@ -183,7 +183,8 @@ class Clones:
 
     def of(self, zone: int) -> Ints:
         """Return the sizes of the clones whose founder was in a zone."""
-        return self.size[self.founder_zone == zone]
+        own: Ints = self.size[self.founder_zone == zone]
+        return own
 
 
 def clones_of(first: xarray.Dataset, last: xarray.Dataset, cell: str = "HEP") -> Clones:

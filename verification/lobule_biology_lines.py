@@ -256,6 +256,10 @@ def waves(runs: Runs) -> list[Row]:
     out.append(Row("S phase after phx70", "LSECs in cycle, 60 to 84 h, zones 1, 2, 3", "phx70, 7 d", f"{each} %",
                    "zone 1 clearly above zone 3", "Ki-67 of LSECs highest periportally (observation T3-11, Taniguchi "
                    "2001, PMID 11118484)", verdict(clearly((index[:, 0] - index[:, 2]).tolist()))))  # fmt: skip
+    vegf = [p[0] / p[2] for p in profile(phx, "signal.VEGFA", 60.0, bins=3)]
+    out.append(Row("S phase after phx70", "VEGF of zone 1 over that of zone 3", "phx70, 60 h", told(vegf),
+                   "clearly above 1", "VEGF at its highest in periportal hepatocytes, 48-72 h (observation T4-25, "
+                   "Taniguchi 2001, PMID 11118484)", verdict(clearly(vegf, 1.0))))  # fmt: skip
     return out
 
 

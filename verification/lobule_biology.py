@@ -41,6 +41,7 @@ class Case:
     days: float
     every_h: float
     items: tuple[dict[str, object], ...] = ()
+    chemotaxis: tuple[tuple[str, str], ...] = ()
 
 
 BLOCKED = {"at": "0 h", "until": "14 d", "injury": "block_division", "cell": "HEP", "efficacy": 0.999}
@@ -51,6 +52,7 @@ CASES = (
     Case("phx70", "phx70", 7.0, 3.0),
     Case("ccl4", "ccl4", 7.0, 4.0),
     Case("bdl", "bdl", 14.0, 48.0),
+    Case("bdl_drift", "bdl", 7.0, 24.0, chemotaxis=(("HSC", "PDGFB"),)),
     Case("blocked", "phx70", 14.0, 48.0, (BLOCKED,)),
 )
 
@@ -73,7 +75,9 @@ def main() -> None:
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             tables = CellTables(folder / CELLS, 24.0 * case.days, case.every_h)
-            settings = LobuleSettings(hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables)
+            settings = LobuleSettings(
+                hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables, chemotaxis=case.chemotaxis
+            )
             result = perform(
                 case.experiment, engine="lobule", days=case.days, seed=seed, knowledge=facts, bench=bench,
                 lobule=settings, items=case.items,

@@ -157,6 +157,7 @@ def gradients(runs: Runs) -> list[Row]:
     """Oxygen, Wnt and what follows it, in a lobule left alone for two days."""
     sham, out = runs["sham"], []
     said = {
+        "blood.oxygen": "as for oxygen; what enters (65 mmHg) and leaves (30 mmHg) is an input of the model",
         "oxygen": "falls along the sinusoid from portal to central ([figure 3 of a review]"
         "(https://doi.org/10.1002/cpt.1458)). That it does is an assumed input of the model (`oxygen_profile`)",
         "signal.WNT": "central veins are a main source of Wnts ([review, Mak 2019]"
@@ -164,8 +165,16 @@ def gradients(runs: Runs) -> list[Row]:
         "node.HEP.CTNNB1": "follows endothelial Wnt ([Preziosi 2018](https://doi.org/10.1002/hep4.1196)); glutamine "
         "synthetase stands for it, which the model has not",
     }
-    names = {"oxygen": "oxygen", "signal.WNT": "Wnt", "node.HEP.CTNNB1": "β-catenin of hepatocytes (GS-like)"}
-    for field, sign in (("oxygen", -1.0), ("signal.WNT", 1.0), ("node.HEP.CTNNB1", 1.0)):
+    names = {
+        "blood.oxygen": "oxygen of the blood",
+        "oxygen": "oxygen that cells have",
+        "signal.WNT": "Wnt",
+        "node.HEP.CTNNB1": "β-catenin of hepatocytes (GS-like)",
+    }
+    asked = [("oxygen", -1.0), ("signal.WNT", 1.0), ("node.HEP.CTNNB1", 1.0)]
+    if "blood.oxygen" in sham[0].at(48.0)["field"].values:
+        asked.insert(0, ("blood.oxygen", -1.0))
+    for field, sign in asked:
         p = profile(sham, field, 48.0)
         error = p.std(axis=0, ddof=1) / np.sqrt(len(p))
         turn = worst_turn(p.mean(axis=0), np.maximum(error, 1e-3 * np.abs(p.mean(axis=0))))
@@ -308,7 +317,8 @@ def avascular(o: One) -> Avascular:
 
 def vessels(o: One, table: xarray.Dataset) -> tuple[Floats, Floats, Floats]:
     """Return ends and radii of the vessels of a moment."""
-    return segments(o.anatomy, float(table.attrs["scale"]))
+    own = {name: table[name].values for name in ("node", "edge", "edge_radius") if name in table}
+    return segments({**o.anatomy, **own}, float(table.attrs["scale"]))
 
 
 def clusters(runs: Runs) -> list[Row]:
@@ -525,6 +535,10 @@ def arrivals(runs: Runs) -> list[Row]:
         out.append(Row("arrivals", f"mean distance of {cell}s from the rim of a tract, over that of hepatocytes",
                        "bdl, 14 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health", said,
                        verdict(clearly(nearer))))  # fmt: skip
+    now, then = ([_away(o, t, "HSC") for o in r] for r, t in ((runs["bdl_drift"], 7 * 24.0), (sham, 0.0)))
+    out.append(Row("arrivals", "the same of HSCs, if they climb PDGF-BB (`chemotaxis`, off unless asked for)",
+                   "bdl, 7 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health",
+                   "as without it (HSC-BEC-03, -04)", verdict(clearly((np.array(then) - now).tolist()))))  # fmt: skip
     now, then = ([_beside(o, t) for o in r] for r, t in ((phx, 96.0), (sham, 0.0)))
     out.append(Row("arrivals", "median distance from an HSC to the nearest LSEC, over that from a hepatocyte",
                    "phx70, 96 h", f"{told(then)} in health, {told(now)}", "clearly nearer than in health",

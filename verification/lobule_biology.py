@@ -51,9 +51,9 @@ CASES = (
     Case("sham", "sham", 2.0, 12.0),
     Case("phx70", "phx70", 7.0, 3.0),
     Case("ccl4", "ccl4", 7.0, 4.0),
-    Case("bdl", "bdl", 14.0, 48.0),
-    Case("bdl_drift", "bdl", 7.0, 24.0, chemotaxis=(("HSC", "PDGFB"),)),
-    Case("blocked", "phx70", 14.0, 48.0, (BLOCKED,)),
+    Case("bdl", "bdl", 10.0, 48.0),
+    Case("bdl_drift", "bdl", 5.0, 24.0, chemotaxis=(("HSC", "PDGFB"),)),
+    Case("blocked", "phx70", 10.0, 48.0, (BLOCKED,)),
 )
 
 

@@ -378,16 +378,16 @@ def ductules(runs: Runs) -> list[Row]:
         "blocked": "ducts make up for hepatocytes that cannot divide (TD-KC-BEC-02); how far they reach: not sourced",
     }
     for case in ("bdl", "blocked"):
-        now = [ductular(o, 14 * 24.0) for o in runs[case]]
+        now = [ductular(o, 10 * 24.0) for o in runs[case]]
         rest = [ductular(o, 0.0) for o in runs["sham"]]
         more = [a[0] / b[0] for a, b in zip(now, rest, strict=True)]
         further = [a[1] - b[1] for a, b in zip(now, rest, strict=True)]
-        out.append(Row("ductular reaction", "BECs and bipotential cells of the lobule, x health", f"{case}, 14 d",
+        out.append(Row("ductular reaction", "BECs and bipotential cells of the lobule, x health", f"{case}, 10 d",
                        told(more), "clearly above 1", said[case], verdict(clearly(more, 1.0))))  # fmt: skip
         beyond = [100 * a[2] for a in now]
         each = (f"{told([b[1] for b in rest], '{:.0f}')} µm in health, {told([a[1] for a in now], '{:.0f}')} µm; "
                 f"{told(beyond, '{:.1f}')} % beyond zone 1")  # fmt: skip
-        out.append(Row("ductular reaction", "mean distance of these cells from the rim of the tract", f"{case}, 14 d",
+        out.append(Row("ductular reaction", "mean distance of these cells from the rim of the tract", f"{case}, 10 d",
                        each, "clearly further than in health", said[case], verdict(clearly(further))))  # fmt: skip
     return out
 
@@ -530,14 +530,14 @@ def arrivals(runs: Runs) -> list[Row]:
         ),
         ("KC", "BECs draw KCs to the portal vein (KC-BEC-03 to -06)"),
     ):
-        now, then = ([_away(o, t, cell) for o in r] for r, t in ((bdl, 14 * 24.0), (sham, 0.0)))
+        now, then = ([_away(o, t, cell) for o in r] for r, t in ((bdl, 10 * 24.0), (sham, 0.0)))
         nearer = (np.array(then) - now).tolist()
         out.append(Row("arrivals", f"mean distance of {cell}s from the rim of a tract, over that of hepatocytes",
-                       "bdl, 14 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health", said,
+                       "bdl, 10 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health", said,
                        verdict(clearly(nearer))))  # fmt: skip
-    now, then = ([_away(o, t, "HSC") for o in r] for r, t in ((runs["bdl_drift"], 7 * 24.0), (sham, 0.0)))
+    now, then = ([_away(o, t, "HSC") for o in r] for r, t in ((runs["bdl_drift"], 5 * 24.0), (sham, 0.0)))
     out.append(Row("arrivals", "the same of HSCs, if they climb PDGF-BB (`chemotaxis`, off unless asked for)",
-                   "bdl, 7 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health",
+                   "bdl, 5 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health",
                    "as without it (HSC-BEC-03, -04)", verdict(clearly((np.array(then) - now).tolist()))))  # fmt: skip
     now, then = ([_beside(o, t) for o in r] for r, t in ((phx, 96.0), (sham, 0.0)))
     out.append(Row("arrivals", "median distance from an HSC to the nearest LSEC, over that from a hepatocyte",

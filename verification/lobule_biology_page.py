@@ -55,7 +55,7 @@ def _page(rows: Sequence[Row], runs: Runs, hepatocytes: int) -> str:
     count = {v: sum(r.verdict == v for r in rows) for v in ORDER}
     a = runs["sham"][0].anatomy
     small = (
-        f"The radius of these lobules (centre to corner) is {float(a['lobule_radius'][0]):.0f} µm. With few hepatocytes "
+        f"The radius of these lobules (to a corner) is {float(a['lobule_radius'][0]):.0f} µm. With few hepatocytes "
         "the slab stays as thick as one and a half of them and the hexagon shrinks: distances in µm are a miniature's."
     )
     out = [
@@ -150,8 +150,8 @@ def _avascular(ax: Any, runs: Runs) -> None:
 
 
 def _ductules(ax: Any, runs: Runs) -> None:
-    moments = (("sham", 0.0, "health"), ("bdl", 336.0, "bile-duct ligation, 14 d"),
-               ("blocked", 336.0, "blocked division + resection, 14 d"))  # fmt: skip
+    moments = (("sham", 0.0, "health"), ("bdl", 240.0, "bile-duct ligation, 10 d"),
+               ("blocked", 240.0, "blocked division + resection, 10 d"))  # fmt: skip
     for (case, time_h, name), colour in zip(moments, ("#9E9E9E", CELL_COLOURS["BEC"], "#B5651D"), strict=True):
         away = []
         for o in runs[case]:

@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from hepatalk.plots.frame import day_axis, framed, placed, styled
 from hepatalk.plots.palette import CELL_COLOURS, INK, MODEL, MUTED, day_ticks, shades
 from hepatalk.plots.series import moment_label
+from hepatalk.results.spatial import clones_of
 
 if TYPE_CHECKING:
     import xarray
@@ -202,13 +203,10 @@ def clones(painter: Painter) -> Figure:
     cells = painter.cells
     first, last = painter.table(cells.times_h[0]), painter.table(cells.times_h[-1])
     when = moment_label(float(last.attrs["time_h"]))
-    own = last["type"].values == "HEP"
-    found, size = np.unique(last["clone"].values[own], return_counts=True)
-    founder = dict(zip(first["ident"].values.tolist(), first["zone"].values.tolist(), strict=True))
-    zone = np.array([founder.get(int(c), 0) for c in found])
+    found = clones_of(first, last)
     caption = (
         f"Lobule engine, {painter.species}, seed {painter.seed}; a clone is a cell of time zero with its descendants "
-        f"that live after {when}: {len(found)} clones of {int(own.sum())} hepatocytes. Zone: where the first cell was. "
+        f"that live after {when}: {len(found.size)} clones of {int(found.size.sum())} hepatocytes. Zone: where the first cell was. "
         "n: clones. Whole lobule, nothing is lost by sectioning. Model only."
     )
     with styled():
@@ -217,7 +215,7 @@ def clones(painter: Painter) -> Figure:
         tints = [shades(CELL_COLOURS["HEP"], 10)[k] for k in (3, 5, 7)]
         labels = [f"{a}" if a == b else (f"{a}+" if b > 10**6 else f"{a}-{b}") for a, b in _SIZES]
         for k, ax in enumerate(axes):
-            sizes = size[zone == k + 1]
+            sizes = found.of(k + 1)
             bars = [100.0 * ((sizes >= a) & (sizes <= b)).sum() / max(len(sizes), 1) for a, b in _SIZES]
             drawn = ax.bar(labels, bars, color=tints[k], width=0.75)
             ax.bar_label(drawn, labels=[f"{v:.0f}" if v >= 0.5 else "" for v in bars], fontsize=8, padding=2)

@@ -206,8 +206,8 @@ def clones(painter: Painter) -> Figure:
     found = clones_of(first, last)
     caption = (
         f"Lobule engine, {painter.species}, seed {painter.seed}; a clone is a cell of time zero with its descendants "
-        f"that live after {when}: {len(found.size)} clones of {int(found.size.sum())} hepatocytes. Zone: where the first cell was. "
-        "n: clones. Whole lobule, nothing is lost by sectioning. Model only."
+        f"that live after {when}: {len(found.size)} clones of {int(found.size.sum())} hepatocytes. "
+        "Zone: where the first cell was. n: clones. Whole lobule, nothing is lost by sectioning. Model only."
     )
     with styled():
         figure, below = framed(f"{painter.title}: hepatocyte clones after {when}", caption, 3.6)

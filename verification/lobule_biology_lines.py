@@ -40,6 +40,10 @@ CLEAR = 2.0
 ZONES = ((0.0, 1 / 3), (1 / 3, 2 / 3), (2 / 3, 1.01))
 #: Dead or empty places of zone 3 are divided into so many parts of depth.
 PARTS = 5
+NEARER, FURTHER = (
+    "clearly nearer than in health, by more than 0.05",
+    "clearly further than in health, by more than 5 µm",
+)
 
 
 @dataclass(frozen=True)
@@ -388,7 +392,7 @@ def ductules(runs: Runs) -> list[Row]:
         each = (f"{told([b[1] for b in rest], '{:.0f}')} µm in health, {told([a[1] for a in now], '{:.0f}')} µm; "
                 f"{told(beyond, '{:.1f}')} % beyond zone 1")  # fmt: skip
         out.append(Row("ductular reaction", "mean distance of these cells from the rim of the tract", f"{case}, 10 d",
-                       each, "clearly further than in health, by more than 5 µm", said[case], verdict(clearly(further, 5.0))))  # fmt: skip
+                       each, FURTHER, said[case], verdict(clearly(further, 5.0))))  # fmt: skip
     return out
 
 
@@ -533,15 +537,15 @@ def arrivals(runs: Runs) -> list[Row]:
         now, then = ([_away(o, t, cell) for o in r] for r, t in ((bdl, 10 * 24.0), (sham, 0.0)))
         nearer = (np.array(then) - now).tolist()
         out.append(Row("arrivals", f"mean distance of {cell}s from the rim of a tract, over that of hepatocytes",
-                       "bdl, 10 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health, by more than 0.05", said,
+                       "bdl, 10 d", f"{told(then)} in health, {told(now)}", NEARER, said,
                        verdict(clearly(nearer, 0.05))))  # fmt: skip
     now, then = ([_away(o, t, "HSC") for o in r] for r, t in ((runs["bdl_drift"], 5 * 24.0), (sham, 0.0)))
     out.append(Row("arrivals", "the same of HSCs, if they climb PDGF-BB (`chemotaxis`, off unless asked for)",
-                   "bdl, 5 d", f"{told(then)} in health, {told(now)}", "clearly nearer than in health, by more than 0.05",
+                   "bdl, 5 d", f"{told(then)} in health, {told(now)}", NEARER,
                    "as without it (HSC-BEC-03, -04)", verdict(clearly((np.array(then) - now).tolist(), 0.05))))  # fmt: skip
     now, then = ([_beside(o, t) for o in r] for r, t in ((phx, 96.0), (sham, 0.0)))
     out.append(Row("arrivals", "median distance from an HSC to the nearest LSEC, over that from a hepatocyte",
-                   "phx70, 96 h", f"{told(then)} in health, {told(now)}", "clearly nearer than in health, by more than 0.05",
+                   "phx70, 96 h", f"{told(then)} in health, {told(now)}", NEARER,
                    "sprouting endothelium gathers HSCs about vessels (LSEC-HSC-06 to -09)",
                    verdict(clearly((np.array(then) - now).tolist(), 0.05))))  # fmt: skip
     return out

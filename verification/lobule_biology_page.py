@@ -30,33 +30,36 @@ from hepatalk.plots.palette import CELL_COLOURS, INK, shades
 TOLD = """\
 Made by `python verification/lobule_biology.py --keep DIR --hepatocytes {size} --seeds {n}`: {n} lobules of {size}
 hepatocytes each, rats, seeds 1 to {n}; nothing is fitted to a line of this page. Numbers are means over the lobules ±
-their standard deviation.
-"Clearly" means by two standard errors over the lobules, which with so few of them is a rough word. What a line needs
-was written before its numbers were seen, but for three: the lag of zone 2 after CCl4 and the sizes asked of distances, which
-were added later and only make it harder to agree. "Agrees" for an input of the model or of an experiment is no finding. Ids such as T3-17 are observations, HSC-BEC-03 statements of the review.
+their standard deviation. "Clearly" means by two standard errors over the lobules, which with so few of them is a
+rough word. What a line needs was written before its numbers were seen, but for three: the lag of zone 2 after CCl4
+and the sizes asked of distances, which were added later and only make it harder to agree. "Agrees" for an input of
+the model or of an experiment is no finding. Ids such as T3-17 are observations, HSC-BEC-03 statements of the review.
 {small}
 """
 NOTES = """\
 Why lines fail, as far as it is known (written with the runs of three lobules of 1000 hepatocytes):
 
-- **Gradients.** What a zone's record gives stays in three steps: oxygen that cells have is the zone's resting value times
-  what blood has kept relative to health, and Wnt acts where LSECs make it. The blood's oxygen falls gradually on the whole, but
-  single parts of a small lobule lie out of line. The third of the hepatocytes with high β-catenin is more cells deep than the rim
-  with glutamine synthetase of rats: nothing in the model is narrower than a zone.
-- **S phase.** Zones enter within an hour or so of each other after resection: what starts hepatocytes (load, blood-borne
-  growth factors) is nearly alike everywhere. No zone abstains, as the middle of the lobule does not stand out in mice.
-- **LSECs and VEGF** are highest centrally where rats have them highest periportally: in the model hypoxia (HIF of zone 3)
-  drives VEGF, and VEGF drives LSECs.
-- **Avascular clusters** come, and sprouts take them back, but they are largest a day or so *after* most LSECs divide.
-- **Ductules** more than double or nearly so and stay at the tracts: BECs live in zone 1 alone, and only bipotential cells move.
-- **Dead tissue** is cleared everywhere alike, as its law knows no distance; hepatocytes come back from the rim, since those that
-  divide are outside.
-- **Arrivals.** Cells of the blood arrive where the local rates are high; those that are there do not walk, unless chemotaxis is
-  asked for, and then by little. Shares of KCs and HSCs activated at sites are of few cells each.
+- **Gradients.** What a zone's record gives stays in three steps: oxygen that cells have is the zone's resting value
+  times what blood has kept relative to health, and Wnt acts where LSECs make it. The blood's oxygen falls gradually
+  on the whole, but single parts of a small lobule lie out of line. The third of the hepatocytes with high β-catenin
+  is more cells deep than the rim with glutamine synthetase of rats: nothing in the model is narrower than a zone.
+- **S phase.** Zones enter within an hour or so of each other after resection: what starts hepatocytes (load,
+  blood-borne growth factors) is nearly alike everywhere. No zone abstains, as the middle of the lobule does not stand
+  out in mice.
+- **LSECs and VEGF** are highest centrally where rats have them highest periportally: in the model hypoxia (HIF of
+  zone 3) drives VEGF, and VEGF drives LSECs.
+- **Avascular clusters** come, and sprouts take them back, but they are not largest before S phase of LSECs peaks:
+  both come at about day four.
+- **Ductules** grow to nearly twice their cells and stay at the tracts: BECs live in zone 1 alone, and only
+  bipotential cells move.
+- **Dead tissue** is cleared everywhere alike, as its law knows no distance; hepatocytes come back from the rim, since
+  those that divide are outside.
+- **Arrivals.** Cells of the blood arrive where the local rates are high; those that are there do not walk, unless
+  chemotaxis is asked for, and then by little. Shares of KCs and HSCs activated at sites are of few cells each.
 
-`aaf_phx` itself stops in the lobule with an error of the linear solver 11 h after the resection: MITOGEN, not made during the week
-before, has fallen to 1e-103 of health, and the residual asked for is relative to that and not to what is made anew
-(`_goals` in `engines/lobule/field_kernels.py`). So division is blocked from the resection on here.
+`aaf_phx` itself stops in the lobule with an error of the linear solver 11 h after the resection: MITOGEN, not made
+during the week before, has fallen to 1e-103 of health, and the residual asked for is relative to that and not to what
+is made anew (`_goals` in `engines/lobule/field_kernels.py`). So division is blocked from the resection on here.
 """
 ORDER = (NOT, OPEN, AGREES)
 HEADS = {NOT: "Does not agree", OPEN: "Cannot be told", AGREES: "Agrees"}

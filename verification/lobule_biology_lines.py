@@ -542,7 +542,7 @@ def arrivals(runs: Runs) -> list[Row]:
     now, then = ([_away(o, t, "HSC") for o in r] for r, t in ((runs["bdl_drift"], 5 * 24.0), (sham, 0.0)))
     out.append(Row("arrivals", "the same of HSCs, if they climb PDGF-BB (`chemotaxis`, off unless asked for)",
                    "bdl, 5 d", f"{told(then)} in health, {told(now)}", NEARER,
-                   "as without it (HSC-BEC-03, -04)", verdict(clearly((np.array(then) - now).tolist(), 0.05))))  # fmt: skip
+                   "as without it (HSC-BEC-03, -04)", verdict(clearly((np.array(then) - now).tolist(), 0.05))))  # fmt: skip  # noqa: E501
     now, then = ([_beside(o, t) for o in r] for r, t in ((phx, 96.0), (sham, 0.0)))
     out.append(Row("arrivals", "median distance from an HSC to the nearest LSEC, over that from a hepatocyte",
                    "phx70, 96 h", f"{told(then)} in health, {told(now)}", NEARER,

@@ -43,6 +43,8 @@ def moment(time_h: float = 0.0) -> Any:
         site_zone=np.array([1, 2]),
         fields={"signal.HGF": np.array([1.0, 2.0])},
         anatomy={},
+        vessels={},
+        measures={},
     )
 
 
@@ -120,7 +122,7 @@ def test_another_format(run: Path) -> None:
     head = json.loads((run / CELLS / "zarr.json").read_text())
     head["attributes"]["format_version"] = 7
     (run / CELLS / "zarr.json").write_text(json.dumps(head))
-    assert "allowed: hepatalk cells 1" in refusal(ResultError, lambda: load_cells(run))
+    assert "allowed: hepatalk cells 2" in refusal(ResultError, lambda: load_cells(run))
 
 
 @pytest.mark.parametrize("name", ["obs/ident/c/0", "obs/state/zarr.json", "fields/c/0/0", "zarr.json"])

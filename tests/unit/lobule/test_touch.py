@@ -174,18 +174,18 @@ def test_a_receiver_sees_only_those_that_present(system: LobuleSystem, state: St
     c = system.comps
     hsc = of_type(system, state, "HSC")
     kind = next(
-        k for k in contacts_of(system).kinds if contacts_of(system).names[contacts_of(system).who[k.who][0]] == "JAG1"
+        k for k in contacts_of(system).kinds if contacts_of(system).names[contacts_of(system).who[k.who][0]] == "TGFA_HSC"
     )
     quiet = next(i for i in np.flatnonzero(c.type_of == c.types.index("HSC")) if not kind.presents[i])
     loud = next(int(i) for i in np.flatnonzero(kind.presents))
     state.cells.comp[hsc] = quiet
     system.see_contacts(state)
-    assert (seen(system, system.evaluation(state), "JAG1", "HEP") == 0.0).all()
+    assert (seen(system, system.evaluation(state), "TGFA_HSC", "BIP") == 0.0).all()
     site = int(state.cells.site[hsc[0]])
     state.cells.comp[hsc[state.cells.site[hsc] == site]] = loud
-    at_once = seen(system, system.evaluation(state), "JAG1", "HEP")
+    at_once = seen(system, system.evaluation(state), "TGFA_HSC", "BIP")
     system.see_contacts(state)
-    counted = seen(system, system.evaluation(state), "JAG1", "HEP")
+    counted = seen(system, system.evaluation(state), "TGFA_HSC", "BIP")
     near = np.linalg.norm(system.tissue.position - system.tissue.position[site], axis=1) < 130.0
     for level in (at_once, counted):
         assert level[site] > 0.0

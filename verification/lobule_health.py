@@ -1,6 +1,6 @@
 """Follow a healthy lobule in space for a month; write a table of what may not drift.
 
-    python verification/lobule_health.py                      # default size: half an hour on one core
+    python verification/lobule_health.py                      # default size
     python verification/lobule_health.py --hepatocytes 3000
 
 The table goes to `docs/lobule_health.md`. The small form that runs with every change is

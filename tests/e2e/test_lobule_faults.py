@@ -187,7 +187,7 @@ def test_a_disk_that_is_full_for_the_checkpoint(
         (["--hepatocytes", "5"], "ask for more hepatocytes"),
         (["--hepatocytes", "100000000"], "1 x 100000000 hepatocytes; allowed: up to 5000000 in all; ask for fewer"),
         (["--lobules", "0"], "lobule: lobules = 0; allowed: a whole number from 1; correct it"),
-        (["--lobules", "100000"], "100000 x 6000 hepatocytes; allowed: up to 5000000 in all; ask for fewer"),
+        (["--lobules", "100000"], "100000 x 3000 hepatocytes; allowed: up to 5000000 in all; ask for fewer"),
         (["--chemotaxis", "HSC"], "--chemotaxis 'HSC'; allowed: CELL:SIGNAL, such as HSC:PDGFB; correct it"),
         (["--hepatocytes", "150", "--chemotaxis", "HSC:PDGF"], "unknown signal 'PDGF'; nearest: PDGFB"),
         (["--checkpoint", "c.npz", "--checkpoint-every", "nan"], "--checkpoint-every nan s; allowed: 0 or more"),

@@ -70,7 +70,7 @@ _Intervene = Annotated[
     ),
 ]
 _Hepatocytes = Annotated[
-    int | None, typer.Option(metavar="N", help="Of one lobule, other cells beside them.  [default: 6000]")
+    int | None, typer.Option(metavar="N", help="Of one lobule, other cells beside them.  [default: 3000]")
 ]
 _Lobules = Annotated[int | None, typer.Option(metavar="N", help="Lobules side by side.  [default: 1]")]
 _Checkpoint = Annotated[

@@ -89,7 +89,7 @@ BAD: list[tuple[str, float, list[str]]] = [
     ("lobule_sinusoid_spacing", 0.0, ["sinusoid_spacing", "above 0"]),
     ("lobule_central_vein_radius", 500.0, ["leave no tissue"]),
     ("lobule_portal_vein_radius", 60.0, ["portal vein", "at most the tract's"]),
-    ("lobule_site_edge", 5.0, ["6000 hepatocytes on", "larger site_edge"]),
+    ("lobule_site_edge", 5.0, ["3000 hepatocytes on", "larger site_edge"]),
     ("lobule_site_edge", -5.0, ["site_edge", "above 0"]),
     ("lobule_radius", math.nan, ["lobule_radius", "nan", "finite"]),
     ("HEP.volume_share", 0.0, ["HEP.volume_share", "above 0"]),

@@ -174,7 +174,9 @@ def test_a_receiver_sees_only_those_that_present(system: LobuleSystem, state: St
     c = system.comps
     hsc = of_type(system, state, "HSC")
     kind = next(
-        k for k in contacts_of(system).kinds if contacts_of(system).names[contacts_of(system).who[k.who][0]] == "TGFA_HSC"
+        k
+        for k in contacts_of(system).kinds
+        if contacts_of(system).names[contacts_of(system).who[k.who][0]] == "TGFA_HSC"
     )
     quiet = next(i for i in np.flatnonzero(c.type_of == c.types.index("HSC")) if not kind.presents[i])
     loud = next(int(i) for i in np.flatnonzero(kind.presents))

@@ -16,8 +16,8 @@ __all__ = ["DEFAULT_HEPATOCYTES", "TYPES", "Anatomy"]
 
 #: Cell types in the order of the numbers in `hepatalk.engines.lobule.geometry.Cells.type`.
 TYPES = ("HEP", "LSEC", "HSC", "KC", "BEC", "BIP")
-#: Hepatocytes in one lobule unless told otherwise; with the other cells about 10,000.
-DEFAULT_HEPATOCYTES = 6000
+#: Hepatocytes in one lobule unless told otherwise; with the other cells about 4,700.
+DEFAULT_HEPATOCYTES = 3000
 #: Hepatocytes of all lobules: with the other cells, and at about 2 kB each, more do not fit into 16 GB of memory.
 _MOST_HEPATOCYTES = 5_000_000
 #: The least height of a slab, in diameters of a hepatocyte: below it a lobule is a miniature, smaller but not flatter.

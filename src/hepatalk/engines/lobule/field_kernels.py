@@ -78,8 +78,9 @@ def _infuse(t: Tables, f: Problem, a: System, lanes: Ints, source: Floats) -> No
 def _goals(a: System, scale: Floats, rhs: Floats, tolerance: float, goal: Floats) -> None:
     """Fill the residual that is allowed: a share of the signal's size, and never below what rounding leaves.
 
-    The size is that of before, or of what the step makes of it where that is more: rhs over diagonal, which the solution
-    exceeds. A signal that had faded to nothing and is made again would otherwise be asked for digits that no number has.
+    The size is that of before, or of what the step makes of it where that is more: rhs over diagonal, which the
+    solution exceeds. Otherwise a signal that had faded to nothing and is made again would be asked for digits that no
+    number has.
     """
     for k in range(LANES):
         largest, size = 0.0, scale[k]

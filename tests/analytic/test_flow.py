@@ -140,7 +140,7 @@ def test_wider_sinusoids_lower_the_pressure(lobule: Geometry) -> None:
 
 
 def test_three_thousand_segments_are_solved_at_once() -> None:
-    g = build(Anatomy.of(compile_model(load(), "rat").anatomy), seed=1)
+    g = build(Anatomy.of(compile_model(load(), "rat").anatomy, hepatocytes=6000), seed=1)
     assert len(g.network.length) > 3000
     taken = []
     for _ in range(5):

@@ -356,6 +356,17 @@ def test_a_step_that_would_make_a_level_negative_is_refused_and_a_shorter_one_is
     assert run.level.sum() == pytest.approx(1.0, rel=1e-12)
 
 
+def test_a_signal_that_had_faded_to_nothing_is_made_again() -> None:
+    """The residual allowed follows what the step makes, not the last trace, whose digits no number has."""
+    t = grid(5, 5, 5, 20.0).transport
+    trace = 1e-100 * np.linspace(0.5, 1.5, t.sites)[None, :]
+    made = np.linspace(0.1, 1.0, t.sites)[None, :]
+    problem = (made, np.full((1, t.sites), 0.3), t, np.full(1, 1e5), np.zeros(1))
+    again = advance(trace, *problem, 0.2).level
+    np.testing.assert_allclose(again, advance(np.zeros_like(trace), *problem, 0.2).level, rtol=1e-6)
+    assert again.min() > 0.0
+
+
 def test_levels_that_overflow_are_named() -> None:
     t = grid(3, 1, 1, 20.0).transport
     one = np.ones((1, 3))

@@ -57,8 +57,8 @@ Why lines fail, as far as it is known (written with the runs of three lobules of
 - **Arrivals.** Cells of the blood arrive where the local rates are high; those that are there do not walk, unless
   chemotaxis is asked for, and then by little. Shares of KCs and HSCs activated at sites are of few cells each.
 
-When these runs were made `aaf_phx` itself stopped in the lobule with an error of the linear solver (a signal that had faded to
-nothing and was made again; mended since). So division is blocked from the resection on here.
+When these runs were made `aaf_phx` itself stopped in the lobule with an error of the linear solver (a signal that had
+faded to nothing and was made again; mended since). So division is blocked from the resection on here.
 """
 ORDER = (NOT, OPEN, AGREES)
 HEADS = {NOT: "Does not agree", OPEN: "Cannot be told", AGREES: "Agrees"}

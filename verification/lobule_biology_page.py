@@ -31,8 +31,9 @@ TOLD = """\
 Made by `python verification/lobule_biology.py --keep DIR --hepatocytes {size} --seeds {n}`: {n} lobules of {size}
 hepatocytes each, rats, seeds 1 to {n}; nothing is fitted to a line of this page. Numbers are means over the lobules ±
 their standard deviation. "Clearly" means by two standard errors over the lobules, which with so few of them is a
-rough word. What a line needs was written before its numbers were seen, but for three: the lag of zone 2 after CCl4
-and the sizes asked of distances, which were added later and only make it harder to agree. "Agrees" for an input of
+rough word. What a line needs was written before its numbers were seen, but for four: the lag of zone 2 after CCl4
+and the sizes asked of distances, which were added later and only make it harder to agree, and VEGF by zone, which was
+added when its profile had been seen. "Agrees" for an input of
 the model or of an experiment is no finding. Ids such as T3-17 are observations, HSC-BEC-03 statements of the review.
 {small}
 """

@@ -175,9 +175,6 @@ def test_the_order_of_media_of_one_time_does_not_matter() -> None:
     assert differ(dish(["HEP", "KC"], *items).result, dish(["HEP", "KC"], *reversed(items)).result) == 0.0
 
 
-@pytest.mark.xfail(
-    reason="HGF drives mTORC1 of bipotential cells without a receptor of theirs in the knowledge: 1.5e-5", strict=True
-)
 def test_without_its_receptor_a_ligand_in_the_medium_says_nothing() -> None:
     without, given = dish(["HEP"], knockouts=["Met"]).result, dish(["HEP"], HGF, knockouts=["Met"]).result
     assert differ(given, without, ("hepatocyte_count", "hepatocyte_volume", "s_phase.HEP", "node.HEP.MET")) < 1e-6

@@ -29,6 +29,19 @@ _GROW = (
     ("process.HEP.anoxia", -1.0),
     ("process.HEP.shear_injury", -1.0),
 )
+#: Readouts of the death of hepatocytes, each with its processes. A process of ``manner: necrosis`` counts as necrosis,
+#: whatever it comes from; shear and want of oxygen are read apart as well.
+_WAYS_TO_DIE = {
+    "apoptosis": ("apoptosis",),
+    "necrosis": ("necrosis", "anoxia", "shear_injury"),
+    "shear_injury": ("shear_injury",),
+    "anoxia": ("anoxia",),
+}
+_IN_WORDS = {
+    "necrosis": "necrosis of every cause (overload, bile acids, shear, want of oxygen)",
+    "shear_injury": "shear injury, a part of necrosis,",
+    "anoxia": "want of oxygen, a part of necrosis,",
+}
 _CYCLE = {
     "HEP": (
         ("process.HEP.prime", 1.0),
@@ -169,7 +182,6 @@ def _damage(model: CompiledModel) -> list[Readout]:
 def _hepatocytes(model: CompiledModel) -> list[Readout]:
     g = model.groups
     mass, count = tuple(g["HEP.mass"]), tuple(g["HEP.count"])
-    ways = {"apoptosis": ("apoptosis",), "necrosis": ("necrosis", "anoxia"), "shear_injury": ("shear_injury",)}
     found = [
         Readout(
             "hepatocyte_count",
@@ -205,7 +217,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             drivers=(("binucleation.HEP", 1.0), ("process.HEP.commit", -1.0)),
         ),
     ]
-    for manner, processes in ways.items():
+    for manner, processes in _WAYS_TO_DIE.items():
         scale, weights = _mean(model, _zoned(model, f"process.HEP.{manner}"))
         slots = tuple(slot for process in processes for slot in _zoned(model, f"process.HEP.{process}"))
         number = len(processes)
@@ -213,7 +225,7 @@ def _hepatocytes(model: CompiledModel) -> list[Readout]:
             Readout(
                 f"{manner}.HEP",
                 "1/h",
-                f"fraction of hepatocytes lost to {manner.replace('_', ' ')} per hour, mean over zones",
+                f"fraction of hepatocytes lost to {_IN_WORDS.get(manner, manner)} per hour, mean over zones",
                 slots,
                 weights=weights * number,
                 scale=scale * (number if weights else 1),
@@ -327,18 +339,19 @@ def _lineages(model: CompiledModel) -> list[Readout]:
 def _signals(model: CompiledModel) -> list[Readout]:
     names = dict.fromkeys(n.split("@")[0] for n in model.state_names if n.startswith("signal."))
     found = []
-    for name in names:
-        slots = _zoned(model, name) or _slots(model, name)
+    for signal in (name.removeprefix("signal.") for name in names):
+        # As in a statement, where 'by: signal.X' is what cells see: the level times what an antibody leaves of it.
+        slots = _zoned(model, f"free.{signal}") or _slots(model, f"free.{signal}")
         scale, weights = _mean(model, slots)
         found.append(
             Readout(
-                name,
+                f"signal.{signal}",
                 "x healthy",
-                f"level of {name.removeprefix('signal.')}, mean over zones, over its healthy value",
+                f"free level of {signal} (what cells see), mean over zones, over its healthy value",
                 slots,
                 weights=weights,
                 scale=scale,
-                drivers=((f"supply.{name.removeprefix('signal.')}", 1.0),),
+                drivers=((f"supply.{signal}", 1.0),),
             )
         )
     stores = dict.fromkeys(n.split("@")[0] for n in model.state_names if n.startswith("store."))

@@ -36,7 +36,8 @@ def test_necrosis_is_the_sum_of_its_causes() -> None:
     ("LPS", "body, endotoxin: 3", 3.0),
 ])  # fmt: skip
 def test_a_signal_is_shown_as_cells_see_it(signal: str, item: str, factor: float) -> None:
-    text = f"title: x\ndays: 1\nreadouts: [signal.{signal}]\nschedule:\n  - {{at: 0 h, until: 12 h, intervention: {item}}}\n"
+    head = f"title: x\ndays: 1\nreadouts: [signal.{signal}]\nschedule:\n"
+    text = f"{head}  - {{at: 0 h, until: 12 h, intervention: {item}}}\n"
     run = perform(parse_experiment(text, "x"), every=6.0)
     shown = run.result.readout(f"signal.{signal}")
     column = [i for i, n in enumerate(run.model.state_names) if n.split("@")[0] == f"signal.{signal}"]

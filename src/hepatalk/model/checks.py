@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hepatalk.knowledge.findings import Finding, PlacedTerm, Severity, placed_terms
 from hepatalk.knowledge.load import Knowledge
-from hepatalk.knowledge.records import Carries, Regulates, Secretes
+from hepatalk.knowledge.records import Attracts, Carries, Regulates, Secretes
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.laws import Law
 from hepatalk.model.linear import Linearised
@@ -376,6 +376,8 @@ class CheckTermsReach(ModelCheck):
     def _reaches(c: Compiled, p: PlacedTerm, named: dict[str, list[int]]) -> bool:
         """Tell whether a live operation that belongs to the term has the row behind it."""
         m = c.model
+        if isinstance(p.term, Attracts):  # it changes places, and no operation
+            return any(a.row == p.record and a.signal == p.term.signal for a in m.attractions)
         ends = [op for name in _anchors(p) for op in named.get(name, ()) if op in c.live]
         if isinstance(p.term, Regulates) and p.term.target.startswith("secretion."):
             ends += [
@@ -405,7 +407,7 @@ def _anchors(p: PlacedTerm) -> Iterator[str]:
         yield {"physics": rest, "node": f"relax.{t.target}", "process": t.target}.get(
             first, _PHYSICS_NAMES.get(first, t.target).format(rest)
         )
-    else:
+    elif not isinstance(t, Attracts):
         yield from (f"release.{t.signal}", f"binding.{t.signal}")
 
 

@@ -19,7 +19,16 @@ from hepatalk.experiments.observations import load_claims
 from hepatalk.experiments.phrases import phrase, term_phrase, terms_of
 from hepatalk.experiments.statements import REVIEW, Paper, refers, statement_of
 from hepatalk.knowledge import Knowledge, load
-from hepatalk.knowledge.records import AccountAlternative, AccountTerms, Attracts, Interaction, Regulates, Secretes, Stores, Term
+from hepatalk.knowledge.records import (
+    AccountAlternative,
+    AccountTerms,
+    Attracts,
+    Interaction,
+    Regulates,
+    Secretes,
+    Stores,
+    Term,
+)
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "crosstalk"
 TITLES = {

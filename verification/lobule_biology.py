@@ -75,9 +75,7 @@ def main() -> None:
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             tables = CellTables(folder / CELLS, 24.0 * case.days, case.every_h)
-            settings = LobuleSettings(
-                hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables
-            )
+            settings = LobuleSettings(hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables)
             result = perform(
                 case.experiment, engine="lobule", days=case.days, seed=seed, knowledge=facts, bench=bench,
                 lobule=settings, items=case.items, knockouts=case.knockouts,

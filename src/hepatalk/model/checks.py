@@ -358,9 +358,8 @@ class CheckTermsReach(ModelCheck):
     def run(self, c: Compiled, k: Knowledge) -> list[Finding]:
         """Return the terms that the model does not hold, or that act on nothing."""
         named: dict[str, list[int]] = {}
-        for op, name in enumerate(c.model.slot_names):
-            if name:
-                named.setdefault(name.split("@")[0].split(":")[0], []).append(op)
+        for op, name in ((k, x) for k, x in enumerate(c.model.slot_names) if x):
+            named.setdefault(name.split("@")[0].split(":")[0], []).append(op)
         found = []
         for p in placed_terms(k):
             if p.hypothesis is None and not self._reaches(c, p, named):
@@ -377,7 +376,7 @@ class CheckTermsReach(ModelCheck):
         """Tell whether a live operation that belongs to the term has the row behind it."""
         m = c.model
         if isinstance(p.term, Attracts):  # it changes places, and no operation
-            return any(a.row == p.record and a.signal == p.term.signal for a in m.attractions)
+            return any(a.row == p.record for a in m.attractions)
         ends = [op for name in _anchors(p) for op in named.get(name, ()) if op in c.live]
         if isinstance(p.term, Regulates) and p.term.target.startswith("secretion."):
             ends += [
@@ -407,7 +406,7 @@ def _anchors(p: PlacedTerm) -> Iterator[str]:
         yield {"physics": rest, "node": f"relax.{t.target}", "process": t.target}.get(
             first, _PHYSICS_NAMES.get(first, t.target).format(rest)
         )
-    elif not isinstance(t, Attracts):
+    else:
         yield from (f"release.{t.signal}", f"binding.{t.signal}")
 
 

@@ -121,7 +121,7 @@ class Drift:
             attractions = self._by_type.get(cell, ())
             own = np.flatnonzero(type_ == self._types.index(cell))
             if attractions and len(own):
-                spacing = layout.endothelium.spacing if cell == "KC" else 0.0
+                spacing = layout.endothelium.spacing[cell]
                 pull = self._pull(state, attractions)
                 speed = max(a.speed for a in attractions)
                 layout.endothelium.crawl(state, own, speed, hours, pull, spacing)

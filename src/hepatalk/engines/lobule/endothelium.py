@@ -83,8 +83,8 @@ class Endothelium:
         )
         self._along: tuple[Network, Pieces, cKDTree] | None = None
         self._ways: Ways | None = None
-        #: KCs keep this far apart, um.
-        self.spacing = a.kc_spacing
+        #: Cells that crawl keep this far apart, um: HSCs do not overlap.
+        self.spacing = {"KC": a.kc_spacing, "HSC": a.cell_diameter["HSC"]}
 
     # ------------------------------------------------------------------------------------------------ the network now
 

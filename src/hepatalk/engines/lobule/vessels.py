@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: The longest piece of a vessel that one point stands for, um.
-_PIECE_UM = 3.0
+_PIECE_UM = 2.5
 #: Hepatocytes whose middles are nearer than so many sums of their radii are neighbours.
 _BESIDE = 1.25
 

@@ -2,8 +2,8 @@
 
 A cell has a drive, a vector without a unit: the sum of what pulls it. Along a segment with the direction e it crawls at
 ``speed x/(1 + |x|)`` with x = e . drive, so that it never leaves the vessel; at a branching point it goes on along the
-segment with the greatest x, and stays where every way leads down. KCs keep apart besides: two of them nearer than a
-given distance push each other away, the more the nearer.
+segment with the greatest x, and stays where every way leads down. Cells of a type keep apart besides: two of them nearer
+than a given distance push each other away, the more the nearer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ __all__ = ["APART", "Ways", "apart", "crawl", "ways_of"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Drive of a cell that stands where another one does: against an attraction of that much it still moves away. Assumed.
+#: Drive of a cell that stands at half the distance that it keeps: against an attraction of that much it stays there. It
+#: grows as one over the distance, so that nothing heaps cells on each other. Assumed.
 APART = 2.0
+#: Nearer than this, two cells push each other as if they were so far apart, um.
+_LEAST_UM = 0.1
 #: The longest way between two looks at where things are, um.
 _LOOK_UM = 10.0
 #: Branching points that a cell passes between two looks, at most.
@@ -77,7 +80,8 @@ def apart(position: Floats, spacing: float) -> Floats:
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     away = position[pairs[:, 0]] - position[pairs[:, 1]]
     distance = np.linalg.norm(away, axis=1)
-    push = away * (APART * (1.0 - distance / spacing) / np.maximum(distance, 1e-9))[:, None]
+    distance = np.maximum(distance, _LEAST_UM)
+    push = away * (APART * (spacing / distance - 1.0) / distance)[:, None]
     np.add.at(out, pairs[:, 0], push)
     np.add.at(out, pairs[:, 1], -push)
     return out

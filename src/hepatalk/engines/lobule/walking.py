@@ -2,8 +2,8 @@
 
 A cell has a drive, a vector without a unit: the sum of what pulls it. Along a segment with the direction e it crawls at
 ``speed x/(1 + |x|)`` with x = e . drive, so that it never leaves the vessel; at a branching point it goes on along the
-segment with the greatest x, and stays where every way leads down. Cells of a type keep apart besides: two of them nearer
-than a given distance push each other away, the more the nearer.
+segment with the greatest x, and stays where every way leads down. Cells of a type keep apart besides: two of them
+nearer than a given distance push each other away, the more the nearer.
 """
 
 from __future__ import annotations

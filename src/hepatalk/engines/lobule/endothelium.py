@@ -20,7 +20,7 @@ from hepatalk.engines.lobule.network import LONGEST, SINUSOID, Network, mean_rad
 from hepatalk.engines.lobule.sprouts import Budget, Rules, Sprout, join, regress, sprout
 from hepatalk.engines.lobule.tables import Compartments
 from hepatalk.engines.lobule.vessels import Pieces, avascular, gaps, lengths_in_sites, pieces, sinusoids, volume
-from hepatalk.engines.lobule.walking import Ways, apart, crawl, ways_of
+from hepatalk.engines.lobule.walking import Ways, apart, crawl, driven, ways_of
 
 if TYPE_CHECKING:
     from hepatalk.engines.lobule.state import State
@@ -284,7 +284,7 @@ class Endothelium:
             site = np.asarray(sites.query(at)[1], dtype=np.int64)
             # Another lobule's sites pull nobody across the face between them.
             own = np.where(self._lobule[site] == lobule, site, state.cells.site[cells])
-            return np.asarray(pull[own] + apart(at * scale, spacing))
+            return driven(pull[own], apart(at * scale, spacing))
 
         there = crawl(self._ways, p, tree, start, np.full(len(cells), speed / scale), hours, drive)
         self._put(state, cells, there)

@@ -3,7 +3,8 @@
 A cell has a drive, a vector without a unit: the sum of what pulls it. Along a segment with the direction e it crawls at
 ``speed x/(1 + |x|)`` with x = e . drive, so that it never leaves the vessel; at a branching point it goes on along the
 segment with the greatest x, and stays where every way leads down. Cells of a type keep apart besides: two of them
-nearer than a given distance push each other away, the more the nearer.
+nearer than a given distance push each other away, the more the nearer, and a cell that has another one ahead of it does
+not follow what draws it, so that cells gather beside each other and are not heaped up.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from scipy.spatial import cKDTree
 from hepatalk.engines.lobule.network import SINUSOID, Network
 from hepatalk.engines.lobule.vessels import Pieces
 
-__all__ = ["APART", "Ways", "apart", "crawl", "ways_of"]
+__all__ = ["APART", "Ways", "apart", "crawl", "driven", "ways_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Drive of a cell that stands at half the distance that it keeps: against an attraction of that much it stays there. It
-#: grows as one over the distance, so that nothing heaps cells on each other. Assumed.
+#: Drive of a cell that stands at half the distance that it keeps; it grows as one over the distance. Assumed.
 APART = 2.0
 #: Nearer than this, two cells push each other as if they were so far apart, um.
 _LEAST_UM = 0.1
@@ -85,6 +85,17 @@ def apart(position: Floats, spacing: float) -> Floats:
     np.add.at(out, pairs[:, 0], push)
     np.add.at(out, pairs[:, 1], -push)
     return out
+
+
+def driven(pull: Floats, push: Floats) -> Floats:
+    """Return the drives of cells that are drawn and pushed, (n, 3): who is pushed back is not drawn on.
+
+    Parameters
+    ----------
+    pull, push : (n, 3) float array
+    """
+    free = (pull * push).sum(axis=1) >= 0.0
+    return np.asarray(push + pull * free[:, None])
 
 
 def crawl(ways: Ways, on: Pieces, tree: cKDTree, start: Floats, speed: Floats, hours: float,

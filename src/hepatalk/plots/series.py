@@ -47,6 +47,7 @@ __all__ = [
     "PHASES",
     "Painter",
     "alone_times",
+    "keys",
     "moment_label",
     "moment_name",
     "nearest_times",
@@ -283,6 +284,21 @@ def legend(figure: Figure, handles: list[Any], x: float, y: float, columns: int 
     )
 
 
+def keys(figure: Figure, types: Sequence[str], height: float) -> None:
+    """Draw the keys of types and of states at the foot of a series; one above the other where it is narrow.
+
+    Parameters
+    ----------
+    figure : Figure
+    types : sequence of str
+    height : float
+        Of the figure, inches.
+    """
+    stacked = float(figure.get_figwidth()) < _BOTH_KEYS_IN
+    legend(figure, key_of_types(types), 0.008, (0.95 if stacked else 0.42) / height)
+    legend(figure, key_of_states(), 0.008 if stacked else 0.5, 0.42 / height, columns=6 if stacked else 5)
+
+
 def _caption(figure: Figure, painter: Painter, table: xarray.Dataset, cut: int) -> None:
     n, hep = table.sizes["cell"], int((table["type"].values == "HEP").sum())
     text = (
@@ -304,9 +320,7 @@ def series(painter: Painter) -> Figure:
     n = len(times)
     panel_in = 2.9
     width = max(panel_in * n, 11.0)
-    # Few panels leave no room for both keys side by side: then one stands above the other.
-    stacked = width < _BOTH_KEYS_IN
-    foot = 1.5 if stacked else 1.05
+    foot = 1.5 if width < _BOTH_KEYS_IN else 1.05
     height = 2 * panel_in + foot + 0.7
     with styled():
         figure = Figure(figsize=(width, height), dpi=120, facecolor="white")
@@ -319,8 +333,7 @@ def series(painter: Painter) -> Figure:
                 if row == 0:
                     _head(axes, table)
         figure.text(0.008, 1.0 - 0.09 / height, f"{painter.title}", va="top", fontsize=13, fontweight="bold")
-        legend(figure, key_of_types(painter.cells.types), 0.008, (0.95 if stacked else 0.42) / height)
-        legend(figure, key_of_states(), 0.008 if stacked else 0.5, 0.42 / height, columns=6 if stacked else 5)
+        keys(figure, painter.cells.types, height)
         hep = ", ".join(str(int((t["type"].values == "HEP").sum())) for t in tables)
         figure.text(
             0.008,

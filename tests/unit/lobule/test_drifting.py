@@ -209,7 +209,7 @@ def test_who_is_not_there(model: CompiledModel, engine: LobuleEngine, pair: tupl
         Drift(system, [pair])
 
 
-# --- Bipotential cells on their way -------------------------------------------------------------------------------------
+# --- Bipotential cells on their way -----------------------------------------------------------------------------------
 
 
 def test_a_bipotential_cell_walks_to_the_next_zone_and_is_then_read_as_there(

@@ -19,7 +19,16 @@ from hepatalk.experiments.observations import load_claims
 from hepatalk.experiments.phrases import phrase, term_phrase, terms_of
 from hepatalk.experiments.statements import REVIEW, Paper, refers, statement_of
 from hepatalk.knowledge import Knowledge, load
-from hepatalk.knowledge.records import AccountAlternative, AccountTerms, Interaction, Regulates, Secretes, Stores, Term
+from hepatalk.knowledge.records import (
+    AccountAlternative,
+    AccountTerms,
+    Attracts,
+    Interaction,
+    Regulates,
+    Secretes,
+    Stores,
+    Term,
+)
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "crosstalk"
 TITLES = {
@@ -127,6 +136,8 @@ def _edges(k: Knowledge, term: Term) -> Iterator[tuple[str, str, str]]:
             yield (f"{term.state} {term.cell}" if term.state else term.cell), "-->", term.signal
         case Stores():
             yield "matrix", "-->", term.signal
+        case Attracts():
+            yield term.signal, "-->", f"place of {term.cell}"
         case Regulates():
             yield phrase(k, term.by), ARROWS[term.effect], phrase(k, term.target)
             part = _PART_OF_SIGNAL.fullmatch(term.target)

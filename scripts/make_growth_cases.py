@@ -61,6 +61,7 @@ def cycle(stages: int, *, dies: bool = False) -> FateArrays:
         zone=np.zeros(len(kind), dtype=np.int64),
         size=np.ones(len(kind)),
         has_mass=np.zeros(n + 1, dtype=np.uint8),
+        walks=np.zeros(1, dtype=np.uint8),
     )
 
 

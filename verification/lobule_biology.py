@@ -41,7 +41,7 @@ class Case:
     days: float
     every_h: float
     items: tuple[dict[str, object], ...] = ()
-    chemotaxis: tuple[tuple[str, str], ...] = ()
+    knockouts: tuple[str, ...] = ()
 
 
 BLOCKED = {"at": "0 h", "until": "14 d", "injury": "block_division", "cell": "HEP", "efficacy": 0.999}
@@ -52,7 +52,7 @@ CASES = (
     Case("phx70", "phx70", 7.0, 3.0),
     Case("ccl4", "ccl4", 7.0, 4.0),
     Case("bdl", "bdl", 10.0, 48.0),
-    Case("bdl_drift", "bdl", 5.0, 24.0, chemotaxis=(("HSC", "PDGFB"),)),
+    Case("bdl_without", "bdl", 10.0, 48.0, knockouts=("Pdgfb@BEC",)),
     Case("blocked", "phx70", 10.0, 48.0, (BLOCKED,)),
 )
 
@@ -75,12 +75,10 @@ def main() -> None:
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             tables = CellTables(folder / CELLS, 24.0 * case.days, case.every_h)
-            settings = LobuleSettings(
-                hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables, chemotaxis=case.chemotaxis
-            )
+            settings = LobuleSettings(hepatocytes=given.hepatocytes, cells_at_h=tables.wanted_h, keep=tables)
             result = perform(
                 case.experiment, engine="lobule", days=case.days, seed=seed, knowledge=facts, bench=bench,
-                lobule=settings, items=case.items,
+                lobule=settings, items=case.items, knockouts=case.knockouts,
             ).result  # fmt: skip
             tables.finish(result, hepatocytes=given.hepatocytes, lobules=1)
             np.savez(folder / "curves.npz", time_h=result.time_h, **{n: result.readout(n) for n in CURVES})

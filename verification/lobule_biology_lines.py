@@ -539,10 +539,11 @@ def arrivals(runs: Runs) -> list[Row]:
         out.append(Row("arrivals", f"mean distance of {cell}s from the rim of a tract, over that of hepatocytes",
                        "bdl, 10 d", f"{told(then)} in health, {told(now)}", NEARER, said,
                        verdict(clearly(nearer, 0.05))))  # fmt: skip
-    now, then = ([_away(o, t, "HSC") for o in r] for r, t in ((runs["bdl_drift"], 5 * 24.0), (sham, 0.0)))
-    out.append(Row("arrivals", "the same of HSCs, if they climb PDGF-BB (`chemotaxis`, off unless asked for)",
-                   "bdl, 5 d", f"{told(then)} in health, {told(now)}", NEARER,
-                   "as without it (HSC-BEC-03, -04)", verdict(clearly((np.array(then) - now).tolist(), 0.05))))  # fmt: skip  # noqa: E501
+    without, with_it = ([_away(o, 240.0, "HSC") for o in runs[case]] for case in ("bdl_without", "bdl"))
+    out.append(Row("arrivals", "the same of HSCs without PDGF-BB of BECs (knock-out), beside the former", "bdl, 10 d",
+                   f"{told(without)} without, {told(with_it)} with", "clearly farther than with it",
+                   "BECs attract HSCs chiefly by PDGF-BB (HSC-BEC-03)",
+                   verdict(clearly((np.array(without) - with_it).tolist()))))  # fmt: skip
     now, then = ([_beside(o, t) for o in r] for r, t in ((phx, 96.0), (sham, 0.0)))
     out.append(Row("arrivals", "median distance from an HSC to the nearest LSEC, over that from a hepatocyte",
                    "phx70, 96 h", f"{told(then)} in health, {told(now)}", NEARER,

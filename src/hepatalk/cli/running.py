@@ -78,7 +78,10 @@ _Checkpoint = Annotated[
     typer.Option(metavar="FILE", help="Keep a run of the lobule here on the way, and go on from it if it is there."),
 ]
 _Chemotaxis = Annotated[
-    _Texts, typer.Option(metavar="CELL:SIGNAL", help="Cells of a lobule that climb a signal: 'HSC:PDGFB'; repeatable.")
+    _Texts,
+    typer.Option(
+        metavar="CELL:SIGNAL", help="Cells of a lobule that climb a signal, beside the records': 'LSEC:VEGFA'."
+    ),
 ]
 _CheckpointEvery = Annotated[float, typer.Option(metavar="S", help="Seconds between two writings of the checkpoint.")]
 _CellsEvery = Annotated[

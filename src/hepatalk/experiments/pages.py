@@ -26,6 +26,7 @@ from hepatalk.knowledge.records import (
     SPECIES,
     AccountAlternative,
     AccountTerms,
+    Attracts,
     CellType,
     Family,
     Gene,
@@ -166,6 +167,8 @@ def _answers(k: Knowledge, name: str) -> Iterator[str]:
             if isinstance(term, Regulates) and term.by == name:
                 idle = "" if isinstance(row.account, AccountTerms) else ", only under its hypothesis"
                 yield f"{phrase(k, term.target)}: it {verb(term)} it{idle}  [{row.id}]"
+            if isinstance(term, Attracts) and name == f"signal.{term.signal}":
+                yield f"{term.cell}: they move up its gradient, in the lobule engine only  [{row.id}]"
 
 
 def _node_page(k: Knowledge, node: Node) -> Explanation:

@@ -6,6 +6,7 @@ from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountTerms,
+    Attracts,
     Carries,
     Conversion,
     Interaction,
@@ -112,6 +113,9 @@ def term_phrase(k: Knowledge, term: Term) -> str:
             return f"{term.cell}{where} releases {term.signal}{_numbers(k, share=term.share)}"
         case Stores():
             return f"the matrix stores and releases {term.signal}"
+        case Attracts():
+            numbers = _numbers(k, speed=term.speed, half=term.half)
+            return f"{term.cell} moves up the gradient of {term.signal}, in the lobule engine only{numbers}"
         case Carries():
             return f"carried by {phrase(k, term.target)}"
         case Regulates():

@@ -15,6 +15,7 @@ from hepatalk.knowledge.records import (
     AccountNotRun,
     AccountOutcome,
     AccountTerms,
+    Attracts,
     Hypothesis,
     Interaction,
     Regulates,
@@ -200,7 +201,7 @@ def mentions(row: Interaction, names: Iterable[str]) -> bool:
 def refers(row: Interaction, name: str) -> bool:
     """Say whether a term of a statement names a signal or node, as itself or as part of a target."""
     for term in terms_of(row):
-        if isinstance(term, Secretes | Stores) and f"signal.{term.signal}" == name:
+        if isinstance(term, Secretes | Stores | Attracts) and f"signal.{term.signal}" == name:
             return True
         if isinstance(term, Regulates) and name in (term.by, term.target):
             return True

@@ -11,6 +11,7 @@ from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountTerms,
+    Attracts,
     Carries,
     CellType,
     Conversion,
@@ -130,7 +131,7 @@ class PlacedTerm:
     kind: str
     record: str
     field: str
-    term: Secretes | Regulates | Carries | Stores
+    term: Secretes | Regulates | Carries | Stores | Attracts
     hypothesis: str | None
 
 
@@ -207,6 +208,8 @@ ROLES = {
         Role("density", "1/mm^3", low=0.0, above=True),
         Role("length density", "mm/mm^3", low=0.0, above=True),
         Role("speed", "um/s", low=0.0, above=True),
+        Role("pace", "um/h", low=0.0),
+        Role("gradient", "1/um", low=0.0, above=True),
         Role("zone share", "1", low=0.0, high=1.0, zones=True, total=1.0),
         Role("zone profile", "1", low=0.0, zones=True),
     )
@@ -219,9 +222,11 @@ _ANATOMY = {
         for name in (
             *("radius", "central_vein_radius", "portal_tract_radius", "portal_vein_radius", "venule_radius"),
             *("sinusoid_radius", "sinusoid_spacing", "site_edge", "hepatocyte_diameter"),
-            "vessel_contact",
+            *("vessel_contact", "kc_spacing"),
         )
     },
+    "lobule_sprout_speed": "pace",
+    "lobule_bip_speed": "pace",
     **{
         f"lobule_{name}": "level"
         for name in (
@@ -399,6 +404,8 @@ def _of_term(placed: PlacedTerm) -> Iterator[ParameterUse]:
         named = {"share": "share"}
     elif isinstance(term, Regulates):
         named = _TERM_ROLES
+    elif isinstance(term, Attracts):
+        named = {"speed": "pace", "half": "gradient"}
     for field, role in named.items():
         name = getattr(term, field)
         if name is not None:

@@ -14,6 +14,7 @@ from hepatalk.knowledge.records import (
     SPECIES,
     AccountAlternative,
     AccountTerms,
+    Attracts,
     Carries,
     CellProcess,
     CellType,
@@ -30,7 +31,7 @@ from hepatalk.knowledge.records import (
 
 __all__ = ["CheckPathway", "CheckSign", "CheckSignal"]
 
-Term = Secretes | Regulates | Carries | Stores
+Term = Secretes | Regulates | Carries | Stores | Attracts
 #: Targets that are a part of a signal: ``secretion.HGF.HSC`` is about the signal HGF.
 _OF_SIGNAL = re.compile(r"(secretion|release|clearance|mixing|supply|blood)\.([^.]+)(\.\w+)?")
 _LEADING = re.compile(r"^(-\|\s*|active\s+|pro-|intracellular\s+|nuclear\s+|canonical\s+)", re.IGNORECASE)
@@ -80,7 +81,7 @@ def _named(vocabulary: Mapping[str, set[str]], text: str) -> list[tuple[str, set
 def _touched(term: Term) -> set[str]:
     """Return the signals, nodes, quantities, processes and genes that a term names."""
     names: set[str] = set()
-    if isinstance(term, Secretes | Stores):
+    if isinstance(term, Secretes | Stores | Attracts):
         return {f"signal.{term.signal}"}
     if isinstance(term, Regulates):
         names |= {term.by, *(f"gene.{g}" for g in term.needs)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hepatalk.knowledge.findings import Check, Finding, PlacedTerm, choices, placed_terms
 from hepatalk.knowledge.load import Knowledge
-from hepatalk.knowledge.records import Carries, CellType, Regulates, Secretes, Timed, Transition
+from hepatalk.knowledge.records import Attracts, Carries, CellType, Regulates, Secretes, Timed, Transition
 
 __all__ = [
     "CheckNodesDriven",
@@ -93,9 +93,9 @@ class CheckTermNames(Check):
                 named = [("target", t.target, carried)]
             else:
                 named = [("signal", t.signal, set(k.signal))]
-            if isinstance(t, Secretes):
+            if isinstance(t, Secretes | Attracts):
                 named.append(("cell", t.cell, set(k.cell)))
-                if t.state is not None and t.cell in k.cell:
+                if isinstance(t, Secretes) and t.state is not None and t.cell in k.cell:
                     named.append(("state", t.state, state_words(k.cell[t.cell])))
             for field, name, allowed in named:
                 if name not in allowed:
@@ -140,15 +140,16 @@ class CheckTermShape(Check):
                 yield "effect", t.effect, "activates, inhibits", "'permits' acts on nodes only"
             if t.gate is not None and (node or t.effect == "inhibits"):
                 yield "gate", t.gate, "nothing here", "only activators of a rate share gates; take it out"
-        elif t.kind in ("secretes", "stores") and t.signal in k.signal:
+        elif t.kind in ("secretes", "stores", "attracts") and t.signal in k.signal:
             signal = k.signal[t.signal]
             if signal.kind == "systemic":
                 yield (
                     "signal",
                     t.signal,
                     "a signal that is not systemic",
-                    "cells of the liver do not release it; change its kind",
-                )
+                    "it is alike in the whole body; name another" if t.kind == "attracts"
+                    else "cells of the liver do not release it; change its kind",
+                )  # fmt: skip
             if t.kind == "stores" and (signal.store is None or signal.release is None):
                 yield "signal", t.signal, "a signal with 'store' and 'release'", "give the signal both parameters"
 

@@ -349,7 +349,21 @@ class Stores(Record):
     signal: str
 
 
-Term = Annotated[Secretes | Regulates | Carries | Stores, Field(discriminator="kind")]
+class Attracts(Record):
+    """Cells of a type move up the gradient of a signal, as far as it rises above the healthy one.
+
+    They drift at ``speed`` (um/h) at most, half as fast where the signal rises by ``half`` (x its healthy mean, per um)
+    beyond its healthy gradient. Engines without places inside a zone cannot express it.
+    """
+
+    kind: Literal["attracts"]
+    cell: str
+    signal: str
+    speed: str
+    half: str
+
+
+Term = Annotated[Secretes | Regulates | Carries | Stores | Attracts, Field(discriminator="kind")]
 
 
 class AccountTerms(Record):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hepatalk.knowledge.findings import Finding, PlacedTerm, Severity, placed_terms
 from hepatalk.knowledge.load import Knowledge
-from hepatalk.knowledge.records import Carries, Regulates, Secretes
+from hepatalk.knowledge.records import Attracts, Carries, Regulates, Secretes
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.laws import Law
 from hepatalk.model.linear import Linearised
@@ -358,9 +358,8 @@ class CheckTermsReach(ModelCheck):
     def run(self, c: Compiled, k: Knowledge) -> list[Finding]:
         """Return the terms that the model does not hold, or that act on nothing."""
         named: dict[str, list[int]] = {}
-        for op, name in enumerate(c.model.slot_names):
-            if name:
-                named.setdefault(name.split("@")[0].split(":")[0], []).append(op)
+        for op, name in ((k, x) for k, x in enumerate(c.model.slot_names) if x):
+            named.setdefault(name.split("@")[0].split(":")[0], []).append(op)
         found = []
         for p in placed_terms(k):
             if p.hypothesis is None and not self._reaches(c, p, named):
@@ -376,6 +375,8 @@ class CheckTermsReach(ModelCheck):
     def _reaches(c: Compiled, p: PlacedTerm, named: dict[str, list[int]]) -> bool:
         """Tell whether a live operation that belongs to the term has the row behind it."""
         m = c.model
+        if isinstance(p.term, Attracts):  # it changes places, and no operation
+            return any(a.row == p.record for a in m.attractions)
         ends = [op for name in _anchors(p) for op in named.get(name, ()) if op in c.live]
         if isinstance(p.term, Regulates) and p.term.target.startswith("secretion."):
             ends += [

@@ -23,7 +23,7 @@ from hepatalk.errors import ModelError, nearest
 from hepatalk.model.fates import Fates
 from hepatalk.model.places import Lobe, Place
 
-__all__ = ["Activity", "CompiledModel", "Relabel"]
+__all__ = ["Activity", "Attraction", "CompiledModel", "Relabel"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -46,6 +46,28 @@ class Activity:
     parameter: str
     cell: str
     genes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Attraction:
+    """Cells that move up the gradient of a signal, beyond its healthy gradient.
+
+    Attributes
+    ----------
+    cell, signal : str
+    speed : float
+        The most they drift, um/h.
+    half : float
+        Gradient at which they drift half as fast, x the healthy mean level, per um.
+    row : str
+        The statement, '' for none.
+    """
+
+    cell: str
+    signal: str
+    speed: float
+    half: float
+    row: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +135,8 @@ class CompiledModel:
     anatomy : mapping of str to float
         What a lobule is built from: parameters named ``lobule_...`` and ``arterial_share``, and by cell type its
         ``TYPE.number`` (per hepatocyte), ``TYPE.volume_share`` and ``TYPE.zone_share@1`` to ``3``.
+    attractions : tuple of Attraction
+        Which cells move up which signal, for engines in which a zone has places.
     """
 
     species: str
@@ -141,6 +165,7 @@ class CompiledModel:
     fates: Fates
     lobes: tuple[Lobe, ...] = ("",)
     anatomy: Mapping[str, float] = field(default_factory=dict)
+    attractions: tuple[Attraction, ...] = ()
 
     @property
     def n_states(self) -> int:
@@ -188,6 +213,8 @@ class CompiledModel:
             h.update(",".join(f"{v:.12g}" for v in floats).encode())
         h.update(self.species.encode())
         h.update(",".join(f"{name}={value:.12g}" for name, value in sorted(self.anatomy.items())).encode())
+        for a in self.attractions:
+            h.update(f"{a.cell} {a.signal} {a.speed:.12g} {a.half:.12g}\n".encode())
         return h.hexdigest()[:16]
 
     def position(self, parameter: str) -> int:

@@ -35,6 +35,7 @@ from hepatalk.knowledge.load import Knowledge
 from hepatalk.knowledge.records import (
     AccountAlternative,
     AccountTerms,
+    Attracts,
     Carries,
     Regulates,
     Secretes,
@@ -42,7 +43,7 @@ from hepatalk.knowledge.records import (
     Stores,
     Term,
 )
-from hepatalk.model import damage, motion, nodes, physics, signals, tracers, visitors
+from hepatalk.model import attraction, damage, motion, nodes, physics, signals, tracers, visitors
 from hepatalk.model.compiled import Activity, CompiledModel
 from hepatalk.model.fates import Exchange, Fate, Growing, Touch
 from hepatalk.model.freeze import freeze
@@ -136,6 +137,8 @@ class Compiler:
         The terms of all rows, by signal or target, as they are gathered.
     carried : set of str
         Processes and laws that have asked for the rows they carry.
+    attractions : list of Attraction
+        Who moves up which signal.
     """
 
     knowledge: Knowledge
@@ -163,6 +166,7 @@ class Compiler:
     stores: dict[str, str] = field(default_factory=dict)
     carried: set[str] = field(default_factory=set)
     carriers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    attractions: list[attraction.Attraction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gates = GateBuilder(self.tape, self.statements, self.regulator, self.p, self._gene_activity)
@@ -293,6 +297,8 @@ class Compiler:
                 self.statements[term.target].append(Statement(row, term, row in self.silenced))
             case Stores():
                 self.stores[term.signal] = row
+            case Attracts():
+                attraction.gather(self, row, term)
             case Carries():
                 self.carriers[term.target].add(row)
 

@@ -72,6 +72,7 @@ def freeze(c: Compiler) -> CompiledModel:
         ),
         lobes=c.lobes,
         anatomy=anatomy.gather(c),
+        attractions=tuple(c.attractions),
     )
 
 

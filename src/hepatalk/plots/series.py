@@ -47,6 +47,7 @@ __all__ = [
     "PHASES",
     "Painter",
     "alone_times",
+    "keys",
     "moment_label",
     "moment_name",
     "nearest_times",
@@ -66,6 +67,8 @@ _ROUSED = {"HSC": "activated", "KC": "activated"}
 _CYCLING = ("g1", "s", "g2m")
 #: Pictures of one moment, and panels of a series, are of the kept times nearest to these and of the last one, h.
 _ALONE_H, _SERIES_H = (0.0, 24.0, 48.0, 72.0, 168.0), (0.0, 24.0, 48.0, 72.0)
+#: Width from which the keys of types and of states stand side by side, inches.
+_BOTH_KEYS_IN = 14.0
 _DARKEST = 0.8
 #: Levels of sites are evened out over this distance, um, in pixels of this size.
 _BLUR_UM, _PIXEL_UM = 18.0, 4.0
@@ -281,6 +284,21 @@ def legend(figure: Figure, handles: list[Any], x: float, y: float, columns: int 
     )
 
 
+def keys(figure: Figure, types: Sequence[str], height: float) -> None:
+    """Draw the keys of types and of states at the foot of a series; one above the other where it is narrow.
+
+    Parameters
+    ----------
+    figure : Figure
+    types : sequence of str
+    height : float
+        Of the figure, inches.
+    """
+    stacked = float(figure.get_figwidth()) < _BOTH_KEYS_IN
+    legend(figure, key_of_types(types), 0.008, (0.95 if stacked else 0.42) / height)
+    legend(figure, key_of_states(), 0.008 if stacked else 0.5, 0.42 / height, columns=6 if stacked else 5)
+
+
 def _caption(figure: Figure, painter: Painter, table: xarray.Dataset, cut: int) -> None:
     n, hep = table.sizes["cell"], int((table["type"].values == "HEP").sum())
     text = (
@@ -302,20 +320,20 @@ def series(painter: Painter) -> Figure:
     n = len(times)
     panel_in = 2.9
     width = max(panel_in * n, 11.0)
-    height = 2 * panel_in + 1.75
+    foot = 1.5 if width < _BOTH_KEYS_IN else 1.05
+    height = 2 * panel_in + foot + 0.7
     with styled():
         figure = Figure(figsize=(width, height), dpi=120, facecolor="white")
         cuts = []
         for row, way in enumerate(("type", "state")):
-            bottom = (1.05 + panel_in * (1 - row)) / height
+            bottom = (foot + panel_in * (1 - row)) / height
             for k, table in enumerate(tables):
                 axes = figure.add_axes((k / n, bottom, 0.995 / n, panel_in / height * 0.985))
                 cuts.append(panel(axes, painter, table, way, frame, bar=k == n - 1))
                 if row == 0:
                     _head(axes, table)
         figure.text(0.008, 1.0 - 0.09 / height, f"{painter.title}", va="top", fontsize=13, fontweight="bold")
-        legend(figure, key_of_types(painter.cells.types), 0.008, 0.42 / height)
-        legend(figure, key_of_states(), 0.5, 0.42 / height, columns=5)
+        keys(figure, painter.cells.types, height)
         hep = ", ".join(str(int((t["type"].values == "HEP").sum())) for t in tables)
         figure.text(
             0.008,

@@ -13,6 +13,7 @@ from hepatalk.knowledge.records import (
     AccountNotRun,
     AccountOutcome,
     AccountTerms,
+    Attracts,
     Carries,
     Evidence,
     Interaction,
@@ -80,6 +81,10 @@ def term_text(term: Term) -> str:
             return f"carried by {term.target}"
         case Stores():
             return f"{term.signal} binds to the matrix and is released from it"
+        case Attracts():
+            return (
+                f"{term.cell} move up {term.signal}, in the lobule engine only (speed {term.speed}, half {term.half})"
+            )
     raise TypeError(f"no words are known for {type(term).__name__}")
 
 

@@ -40,11 +40,11 @@ _CANNOT = (
     "hand, and losses from germline. The population engine runs these."
 )
 _LIMITS = (
-    "vessels are stretched with the lobule and none sprouts: new endothelial cells are cells, not segments; cells of "
-    "one type at one site (about 50 µm) share the activity of their nodes, and so see the mean of what touches them "
-    "(Notch and Jagged, Fn14 and TWEAK); blood carries oxygen and bile acids, and other signals of the body reach "
-    "every site alike; cells are spheres, flat ones reach farther, and cells beside hepatocytes do not crawl by "
-    "themselves. One lobule is one draw: its numbers scatter about the mean of many."
+    "vessels sprout in straight lines and not towards a signal; cells of one type at one site (about 50 µm) share "
+    "the activity of their nodes, and so see the mean of what touches them (Notch and Jagged, Fn14 and TWEAK); "
+    "blood carries oxygen and bile acids, and other signals of the body reach every site alike; cells are spheres, "
+    "flat ones reach farther; only Kupffer and stellate cells crawl, along sinusoids, and bipotential cells walk. "
+    "One lobule is one draw: its numbers scatter about the mean of many."
 )
 
 

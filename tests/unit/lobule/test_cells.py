@@ -45,6 +45,7 @@ def table(rules: list[Rule], n_comps: int, *, mass: tuple[int, ...] = (), size: 
         zone=np.zeros(len(ordered), dtype=np.int64),
         size=np.full(len(ordered), size),
         has_mass=has_mass,
+        walks=np.zeros(1, dtype=np.uint8),
     )
 
 

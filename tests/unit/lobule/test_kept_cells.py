@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
+from hepatalk.engines.lobule.anatomy import TYPES
 from hepatalk.engines.lobule.engine import LobuleSettings
 from hepatalk.engines.lobule.record import Snapshot
 from hepatalk.experiments.run import Run, perform
 from hepatalk.knowledge.load import load
 from hepatalk.plots.in_space import draw_film, lobule_figures, painter_of
 from hepatalk.plots.palette import CELL_COLOURS
-from hepatalk.plots.series import PHASES, moment_label, moment_name, nearest_times, one_moment, series
+from hepatalk.plots.series import PHASES, keys, moment_label, moment_name, nearest_times, one_moment, series
 from hepatalk.plots.tissue import clones, tissue, zones
 from hepatalk.report import write_report
 from hepatalk.report.space import CHART, _lighter, three_d
@@ -218,3 +221,16 @@ def test_pictures_of_the_page_are_light_and_keep_the_colours_of_rare_cells() -> 
     for k, colour in enumerate(CELL_COLOURS.values()):
         found = shown.getpixel((round((100 * k + 15) * share), round(15 * share)))
         assert np.abs(np.array(found) - np.array(ImageColor.getrgb(colour))).max() < 16
+
+
+@pytest.mark.parametrize("moments", [1, 2, 5])
+def test_keys_of_a_series_do_not_overlap(moments: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few moments there are, the keys of types and of states stand apart, inside the picture."""
+    figure = Figure(figsize=(max(2.9 * moments, 11.0), 8.0), dpi=120)
+    FigureCanvasAgg(figure)
+    keys(figure, TYPES, 8.0)
+    figure.canvas.draw()
+    one, other = (x.get_window_extent() for x in figure.legends)
+    assert not one.overlaps(other)
+    assert max(one.x1, other.x1) <= figure.bbox.x1
+    assert min(one.y0, other.y0) > 0.35 * 120  # above the words at the foot

@@ -197,7 +197,14 @@ def test_a_lobule_that_lacks_vessels_sprouts_and_keeps_its_flow(model: CompiledM
     before, widened = state.network, np.ones(tissue.n_sites)
     measured = system.endothelium.measures(state, widened)
     assert measured["avascular_groups"] >= 1
-    assert system.endothelium.renew(state)
+    assert not system.endothelium.renew(state)  # on their way, and no part of the network
+    assert len(state.sprouts) >= 1
+    assert np.array_equal(state.sprout_grown, np.zeros(len(state.sprouts)))
+    assert state.network is before
+    many = len(state.sprouts)
+    assert not system.endothelium.renew(state, 0.1)  # too short for any
+    assert len(state.sprouts) == many
+    assert system.endothelium.renew(state, 24.0)
     after = system.endothelium.measures(state, widened)
     assert after["avascular"] < measured["avascular"]
     assert after["sinusoid_share"] > measured["sinusoid_share"]

@@ -31,7 +31,7 @@ _LENGTHS = {
         for name in (
             *("central_vein_radius", "portal_tract_radius", "portal_vein_radius", "venule_radius"),
             *("sinusoid_radius", "sinusoid_spacing", "site_edge", "hepatocyte_diameter"),
-            "vessel_contact",
+            *("vessel_contact", "kc_spacing"),
         )
     },
 }
@@ -39,6 +39,7 @@ _NUMBERS = (
     *("lobule_sinusoid_widening", "lobule_sinusoid_spread", "lobule_sinusoid_branching"),
     *("lobule_perfusion", "lobule_viscosity", "arterial_share"),
     *("lobule_sprout_group", "lobule_sprout_lining", "lobule_least_lining"),
+    *("lobule_sprout_speed", "lobule_bip_speed"),
 )
 
 
@@ -70,12 +71,18 @@ class Anatomy:
         Of the sphere of a hepatocyte's volume, um.
     vessel_contact : float
         Hepatocytes nearer to a vessel than this touch it, um.
+    kc_spacing : float
+        KCs keep this far apart, um.
     sprout_group : float
         Hepatocytes that stand together without a vessel and draw a sprout, at least.
     sprout_lining : float
         LSECs per length of sinusoid, relative to health, from which they sprout.
     least_lining : float
         LSECs per length of sinusoid, relative to health, below which sinusoids close.
+    sprout_speed : float
+        Of the tip of a new sinusoid, um/h.
+    bip_speed : float
+        Of a bipotential cell on its way to another zone, um/h.
     hepatocytes, lobules, portal_triads : int
         Hepatocytes of one lobule; lobules; triads of one lobule (6).
     cells_per_hepatocyte, volume_share : mapping of cell type to float
@@ -109,9 +116,12 @@ class Anatomy:
     site_edge: float
     hepatocyte_diameter: float
     vessel_contact: float
+    kc_spacing: float
     sprout_group: float
     sprout_lining: float
     least_lining: float
+    sprout_speed: float
+    bip_speed: float
     hepatocytes: int
     cells_per_hepatocyte: Mapping[str, float]
     volume_share: Mapping[str, float]
@@ -191,6 +201,8 @@ class Anatomy:
             sprout_group=values["lobule_sprout_group"],
             sprout_lining=values["lobule_sprout_lining"],
             least_lining=values["lobule_least_lining"],
+            sprout_speed=values["lobule_sprout_speed"],
+            bip_speed=values["lobule_bip_speed"],
             perfusion=values["lobule_perfusion"],
             arterial_share=values["arterial_share"],
             lobule_radius=lengths["lobule_radius"],
@@ -203,6 +215,7 @@ class Anatomy:
             site_edge=lengths["site_edge"],
             hepatocyte_diameter=lengths["hepatocyte_diameter"],
             vessel_contact=lengths["vessel_contact"],
+            kc_spacing=lengths["kc_spacing"],
         )
 
     @property
@@ -277,7 +290,7 @@ def _refuse_sizes(share: float, lengths: Mapping[str, float]) -> None:
 
 def _check_numbers(a: Anatomy) -> None:
     """Refuse numbers that are not finite, not positive, or no shares."""
-    may_be_zero = {"sinusoid_spread", "arterial_share", "portal_tract_radius", "least_lining"}
+    may_be_zero = {"sinusoid_spread", "arterial_share", "portal_tract_radius", "least_lining", "bip_speed"}
     for field in fields(a):
         value = getattr(a, field.name)
         for name, number in (

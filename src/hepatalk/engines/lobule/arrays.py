@@ -21,6 +21,8 @@ class CellArrays(NamedTuple):
     ----------
     comp, site : int array
         Compartment and site.
+    goal : int array
+        The site of another zone that a cell walks to, -1 for none.
     ident, parent, clone : int array
         Identity, never used again; identity of the mother (-1 for none) and of the first cell of the clone.
     events : int array
@@ -39,6 +41,7 @@ class CellArrays(NamedTuple):
 
     comp: Ints
     site: Ints
+    goal: Ints
     ident: Ints
     parent: Ints
     clone: Ints
@@ -63,6 +66,8 @@ class FateArrays(NamedTuple):
     start : (n_zones * n_comps + 1,) int array
     rate, kind, target, other, chance, zone : (n_fates,) int array
     size : (n_fates,) float array
+    walks : (1,) uint8 array
+        Whether a cell that migrates walks to the other zone, and is not there at once.
     has_mass : (n_comps,) uint8 array
     """
 
@@ -76,4 +81,5 @@ class FateArrays(NamedTuple):
     chance: Ints
     zone: Ints
     size: Floats
+    walks: Bytes
     has_mass: Bytes

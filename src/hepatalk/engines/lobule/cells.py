@@ -1,9 +1,10 @@
 """Healthy cells in their places.
 
 Hepatocytes stand in plates between sinusoids, each in the middle of its share of the tissue; LSECs lie on the wall of
-the sinusoids; HSCs in the space of Disse where sinusoids branch, so that each touches several; KCs inside sinusoids;
-BECs around a duct in each corner's part of a portal tract; BIPs at the rim of the tracts, where canals of Hering end.
-The numbers in each zone are the model's; within a zone cells are spread evenly along what they line.
+the sinusoids; HSCs in the space of Disse where sinusoids branch, so that each touches several; KCs inside sinusoids, by
+chance but apart from each other; BECs around a duct in each corner's part of a portal tract; BIPs at the rim of the
+tracts, where canals of Hering end. The numbers in each zone are the model's; within a zone cells are spread evenly
+along what they line.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from scipy.spatial import cKDTree
 from hepatalk.engines.lobule.anatomy import TYPES, Anatomy
 from hepatalk.engines.lobule.hexagons import Frame
 from hepatalk.engines.lobule.network import SINUSOID, Network
-from hepatalk.engines.lobule.points import centres, draws, even_sample, quotas
-from hepatalk.engines.lobule.sites import Cloud, Lining, Sites
+from hepatalk.engines.lobule.points import centres, draws, even_sample, keep_apart, quotas
+from hepatalk.engines.lobule.sites import Cloud, Sites
+from hepatalk.engines.lobule.vessels import Pieces
 
 __all__ = ["Cells", "Ducts", "ducts", "hepatocytes", "place"]
 
@@ -77,14 +79,14 @@ class Ducts:
     outwards: Floats
 
 
-def hepatocytes(a: Anatomy, f: Frame, network: Network, cloud: Cloud, lining: Lining, seed: int) -> tuple[Floats, Ints]:
+def hepatocytes(a: Anatomy, f: Frame, network: Network, cloud: Cloud, lining: Pieces, seed: int) -> tuple[Floats, Ints]:
     """Return the positions of all hepatocytes and the segment nearest to each.
 
     Parameters
     ----------
     a, f : Anatomy, Frame
     network : Network
-    cloud, lining : Cloud, Lining
+    cloud, lining : Cloud, Pieces
     seed : int
     """
     outside = cloud.distance > network.radius[lining.edge[cloud.beside]]
@@ -137,21 +139,21 @@ class _Placing:
     a: Anatomy
     f: Frame
     network: Network
-    lining: Lining
+    lining: Pieces
     sites: Sites
     seed: int
     at: Ints  # site of each point of the lining
 
 
 def place(
-    a: Anatomy, f: Frame, network: Network, lining: Lining, sites: Sites, liver: tuple[Floats, Ints, Ints], seed: int
+    a: Anatomy, f: Frame, network: Network, lining: Pieces, sites: Sites, liver: tuple[Floats, Ints, Ints], seed: int
 ) -> Cells:
     """Place all cells.
 
     Parameters
     ----------
     a, f : Anatomy, Frame
-    network, lining : Network, Lining
+    network, lining : Network, Pieces
     sites : Sites
         With their zones.
     liver : tuple
@@ -211,6 +213,25 @@ def _spread(t: _Placing, cell: str, site: Ints, weight: Floats, stage: int) -> I
     return np.concatenate(chosen)
 
 
+def _at_random(t: _Placing, cell: str, gap: float, stage: int) -> Ints:
+    """Return which points along sinusoids a type's cells take: the zones' numbers exactly, each place by chance.
+
+    Cells keep a distance as long as there is room for it.
+    """
+    numbers = quotas(t.a.count(cell) * t.a.lobules, np.array(t.a.zone_share[cell]))
+    rank = draws(t.seed, stage, len(t.at))[:, 0]
+    chosen = np.zeros(0, dtype=np.int64)
+    for zone, n in zip((1, 2, 3), numbers.tolist(), strict=True):
+        here = np.flatnonzero(t.sites.zone[t.at] == zone)
+        here = np.setdiff1d(here if len(here) else np.arange(len(t.at)), chosen)
+        tried = np.concatenate([chosen, here[np.argsort(rank[here], kind="stable")]])
+        kept = keep_apart(t.lining.points[tried], len(chosen), gap)[len(chosen) :]
+        crowded = np.setdiff1d(np.arange(len(chosen), len(tried)), kept)
+        more = np.concatenate([kept, crowded])[:n]
+        chosen = np.concatenate([chosen, tried[more]])
+    return chosen
+
+
 def _frame_of(t: _Placing, edge: Ints) -> tuple[Floats, Floats]:
     """Return two unit vectors at right angles to each segment and to each other."""
     ends = t.network.edges[edge]
@@ -232,7 +253,7 @@ def _on_wall(t: _Placing) -> tuple[Floats, Ints, Ints]:
 
 
 def _in_lumen(t: _Placing) -> tuple[Floats, Ints, Ints]:
-    chosen = _spread(t, "KC", t.at, t.lining.length, _STAGE_LUMEN)
+    chosen = _at_random(t, "KC", t.a.kc_spacing, _STAGE_LUMEN)
     edge = t.lining.edge[chosen]
     u = draws(t.seed, _STAGE_LUMEN + 100, len(chosen))
     angle, part = 2.0 * np.pi * u[:, :1], 0.5 * np.sqrt(u[:, 1:])

@@ -33,7 +33,7 @@ Ints = npt.NDArray[np.int64]
 #: What a reader of arrays raises on bytes that are none, or not all of them.
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 #: Changes with the meaning of what is written.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass

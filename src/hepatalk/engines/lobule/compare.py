@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from hepatalk.engines.lobule.geometry import Geometry
 from hepatalk.engines.lobule.network import SINUSOID
-from hepatalk.engines.lobule.sites import line
+from hepatalk.engines.lobule.vessels import sinusoids
 
 __all__ = ["Comparison", "compare", "measure", "segments_touched"]
 
@@ -129,7 +129,7 @@ def segments_touched(g: Geometry, cell: str) -> Ints:
     own = np.flatnonzero(g.cells.type == g.types.index(cell))
     if len(own) == 0:
         return np.zeros(0, dtype=np.int64)
-    lining = line(g.network)
+    lining = sinusoids(g.network.nodes, g.network.edges, g.network.kind)
     reach = 0.5 * g.cells.diameter[own] + _NEAR
     widest = float(g.network.radius.max())
     position = g.cells.position[own]

@@ -17,9 +17,10 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from hepatalk.engines.lobule.network import LONGEST, SINUSOID, Network, mean_radius
-from hepatalk.engines.lobule.sprouts import Budget, Rules, Sprout, regress, sprout
+from hepatalk.engines.lobule.sprouts import Budget, Rules, Sprout, join, regress, sprout
 from hepatalk.engines.lobule.tables import Compartments
-from hepatalk.engines.lobule.vessels import Pieces, avascular, gaps, lengths_in_sites, pieces, volume
+from hepatalk.engines.lobule.vessels import Pieces, avascular, gaps, lengths_in_sites, pieces, sinusoids, volume
+from hepatalk.engines.lobule.walking import Ways, apart, crawl, driven, ways_of
 
 if TYPE_CHECKING:
     from hepatalk.engines.lobule.state import State
@@ -34,6 +35,9 @@ Ints = npt.NDArray[np.int64]
 _PRESSED = 0.7
 #: Kupffer cells stay within this part of a sinusoid's radius, HSCs so many of their diameters off its wall: as built.
 _LUMEN, _DISSE = 0.5, 0.25
+
+#: The two segments of a sprout.
+_LEGS = np.array([[0, 1], [1, 2]])
 
 
 class Endothelium:
@@ -78,6 +82,9 @@ class Endothelium:
             near_node=0.5 * a.hepatocyte_diameter,
         )
         self._along: tuple[Network, Pieces, cKDTree] | None = None
+        self._ways: Ways | None = None
+        #: Cells that crawl keep this far apart, um: HSCs do not overlap.
+        self.spacing = {"KC": a.kc_spacing, "HSC": a.cell_diameter["HSC"]}
 
     # ------------------------------------------------------------------------------------------------ the network now
 
@@ -92,7 +99,7 @@ class Endothelium:
     def _sinusoids(self, network: Network) -> tuple[Pieces, cKDTree]:
         """Return points along the sinusoids in the coordinates of health."""
         if self._along is None or self._along[0] is not network:
-            p = pieces(network.nodes, network.edges, np.flatnonzero(network.kind == SINUSOID))
+            p = sinusoids(network.nodes, network.edges, network.kind)
             self._along = (network, p, cKDTree(p.points))
         return self._along[1], self._along[2]
 
@@ -115,8 +122,16 @@ class Endothelium:
 
     # ------------------------------------------------------------------------------------------------ growing
 
-    def renew(self, state: State) -> bool:
-        """Let vessels close and sprout, and bring the cells of the wall back to it; return whether vessels changed."""
+    def renew(self, state: State, hours: float = 0.0) -> bool:
+        """Let vessels close and sprout, and bring the cells of the wall back to it; return whether vessels changed.
+
+        Parameters
+        ----------
+        state : State
+            Changed in place.
+        hours : float
+            For which sprouts that are on their way have grown since.
+        """
         healthy, scale = _known(state), state.scale
         type_ = self._comps.type_of[state.cells.comp[: state.n]]
         budget = self._budget(state, type_)
@@ -125,15 +140,27 @@ class Endothelium:
         large = _enlarged(healthy, scale)
         thinner, closed = regress(large, self._in_health(state, lining) * scale, budget, self._rules)
         radius = 0.5 * self._diameter[type_[hepatocytes]] * np.cbrt(state.cells.volume[hepatocytes])
-        grown, new = sprout(
-            thinner,
-            self._in_health(state, hepatocytes) * scale,
-            radius,
-            budget,
-            self._rules,
-            inwards=lambda at: self._inwards(at / scale),
-            wide=lambda at: float(mean_radius(self._anatomy, self._frame, at[None, :] / scale)[0]),
+
+        def inwards(at: Floats) -> Floats:
+            return self._inwards(at / scale)
+
+        def wide(at: Floats) -> float:
+            return float(mean_radius(self._anatomy, self._frame, at[None, :] / scale)[0])
+
+        state.sprout_grown = state.sprout_grown + hours * self._anatomy.sprout_speed
+        length = np.linalg.norm(np.diff(state.sprouts, axis=1), axis=2).sum(axis=1) * scale
+        there = state.sprout_grown >= length
+        grown, new = join(thinner, list(state.sprouts[there] * scale), self._rules, inwards=inwards, wide=wide)
+        state.sprouts, state.sprout_grown = state.sprouts[~there], state.sprout_grown[~there]
+        for s in new:
+            budget.add(s.line, _LEGS, 1.0)
+        where = self._in_health(state, hepatocytes) * scale
+        _, more = sprout(
+            grown, where, radius, budget, self._rules, begun=list(state.sprouts * scale), inwards=inwards, wide=wide
         )
+        if more:
+            state.sprouts = np.concatenate([state.sprouts, np.array([s.line for s in more]) / scale])
+            state.sprout_grown = np.concatenate([state.sprout_grown, np.zeros(len(more))])
         if closed or new:
             state.network = _in_health(grown, healthy, scale)
         if new:
@@ -227,6 +254,41 @@ class Endothelium:
         held &= distance > 1e-9
         new = axis + away * (target / state.scale / np.maximum(distance, 1e-9))[:, None]
         self._put(state, cells[held], new[held])
+
+    def crawl(self, state: State, cells: Ints, speed: float, hours: float, pull: Floats, spacing: float) -> None:
+        """Let cells crawl along the sinusoids, and bring them back to where their type lies.
+
+        Parameters
+        ----------
+        state : State
+            Changed in place.
+        cells : int array
+        speed : float
+            At most, um/h.
+        hours : float
+        pull : (n_sites, 3) float array
+            What draws a cell at each site.
+        spacing : float
+            Cells nearer to each other than this part, um; 0 for never.
+        """
+        network = _known(state)
+        p, tree = self._sinusoids(network)
+        if self._ways is None or self._ways.network is not network:
+            self._ways = ways_of(network)
+        start, scale = self._in_health(state, cells), state.scale
+        near = np.flatnonzero(tree.query(start)[0] * scale < self._anatomy.hepatocyte_diameter)
+        cells, start = cells[near], start[near]
+        sites, lobule = cKDTree(self._middle), self._lobule[state.cells.site[cells]]
+
+        def drive(at: Floats) -> Floats:
+            site = np.asarray(sites.query(at)[1], dtype=np.int64)
+            # Another lobule's sites pull nobody across the face between them.
+            own = np.where(self._lobule[site] == lobule, site, state.cells.site[cells])
+            return driven(pull[own], apart(at * scale, spacing))
+
+        there = crawl(self._ways, p, tree, start, np.full(len(cells), speed / scale), hours, drive)
+        self._put(state, cells, there)
+        self.hold(state, cells)
 
     # ------------------------------------------------------------------------------------------------ measures
 

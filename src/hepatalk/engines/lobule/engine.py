@@ -76,7 +76,7 @@ class LobuleSettings:
     checkpoint_stays : bool
         Whether the file holds the end of the run and stays, for the caller to remove once the result is safe.
     chemotaxis : tuple of (str, str)
-        Cell types and the signals that they climb: see `hepatalk.engines.lobule.drifting`.
+        Cell types and signals that they climb beside those of the records: see `hepatalk.engines.lobule.drifting`.
     """
 
     hepatocytes: int = DEFAULT_HEPATOCYTES
@@ -167,7 +167,7 @@ class LobuleEngine:
             )
         times = np.asarray(time_h, dtype=np.float64)
         system = LobuleSystem(model, self.tissue, self.seed, self.tolerance)
-        if self.settings.chemotaxis:
+        if self.tissue.space is not None:
             system.drift = Drift(system, self.settings.chemotaxis)
         course = _Marching(system, list(changes), times, self.settings, progress)
         key = self._key(model, (*lead_in, *changes), times)

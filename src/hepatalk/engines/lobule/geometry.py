@@ -18,7 +18,8 @@ from hepatalk.engines.lobule.flow import Exchange, Flow, solve
 from hepatalk.engines.lobule.hexagons import Frame, frame
 from hepatalk.engines.lobule.network import SINUSOID, Network, grow
 from hepatalk.engines.lobule.points import draws, quotas
-from hepatalk.engines.lobule.sites import Sites, divide, fill, line, zones
+from hepatalk.engines.lobule.sites import Sites, divide, fill, zones
+from hepatalk.engines.lobule.vessels import sinusoids
 from hepatalk.rng import check_seed
 
 __all__ = ["Boundary", "Geometry", "build", "mixed", "zones_only"]
@@ -109,7 +110,7 @@ def build(anatomy: Anatomy, *, seed: int) -> Geometry:
     f = frame(anatomy.lobule_radius, anatomy.height, anatomy.lobules)
     network = grow(anatomy, f, seed)
     flow = _flow(anatomy, network)
-    lining = line(network)
+    lining = sinusoids(network.nodes, network.edges, network.kind)
     cloud = fill(anatomy, f, lining)
     sites = divide(anatomy, f, network, flow, cloud, lining, seed)
     position, edge = hepatocytes(anatomy, f, network, cloud, lining, seed)

@@ -221,7 +221,7 @@ def _convert(cells: CellArrays, i: int, j: int, seed: int, beyond: float, f: Fat
     Within the exchange of health a convert takes the origin of a cell among those it joins, so that labels of origin
     tell of conversion beyond it.
     """
-    cells.comp[i] = f.target[j]
+    cells.comp[i], cells.goal[i] = f.target[j], NOTHING
     cells.volume[i] = f.size[j] if f.has_mass[f.target[j]] else 1.0
     stays, other = uniform_pair(seed, cells.ident[i], cells.events[i], SPLIT)
     if stays < beyond:
@@ -244,7 +244,7 @@ def _divide(cells: CellArrays, i: int, n: int, ident: int, target: int, f: FateA
     cells.comp[i] = target
     if f.has_mass[target]:
         cells.volume[i] *= 0.5
-    cells.comp[n], cells.site[n] = target, cells.site[i]
+    cells.comp[n], cells.site[n], cells.goal[n] = target, cells.site[i], NOTHING
     cells.ident[n], cells.parent[n], cells.clone[n] = ident, cells.ident[i], cells.clone[i]
     cells.events[n], cells.marks[n], cells.volume[n] = 0, cells.marks[i], cells.volume[i]
     cells.fired[n], cells.dead[n] = 0, 0
@@ -307,7 +307,10 @@ def resolve(
             if kind == DEATH:
                 cells.dead[i] = 1
                 break
-            if kind in (MOVE, MIGRATION):
+            if kind == MIGRATION and f.walks[0]:
+                if cells.goal[i] == NOTHING:  # who is on the way goes on
+                    cells.goal[i] = f.gate[s, f.zone[j]]
+            elif kind in (MOVE, MIGRATION):
                 cells.comp[i] = f.target[j]
                 if f.zone[j] != f.zone_of[s]:
                     cells.site[i] = f.gate[s, f.zone[j]]
@@ -382,6 +385,7 @@ def arrive(  # noqa: PLR0913, PLR0917 - all that a new cell needs
                 cells.comp[n] = other[k] if other[k] != NOTHING and second < chance[a, k] else target[k]
                 cells.site[n], cells.ident[n], cells.parent[n], cells.clone[n] = sites[a], ident, NOTHING, ident
                 cells.events[n], cells.marks[n], cells.volume[n] = 0, 0, 1.0
+                cells.goal[n] = NOTHING
                 cells.fired[n], cells.dead[n] = 0, 0
                 for axis in range(3):
                     cells.position[n, axis] = position[sites[a], axis]
@@ -400,6 +404,7 @@ def bury(cells: CellArrays, n: int) -> int:
         if kept != i:
             cells.comp[kept], cells.site[kept], cells.ident[kept] = cells.comp[i], cells.site[i], cells.ident[i]
             cells.parent[kept], cells.clone[kept] = cells.parent[i], cells.clone[i]
+            cells.goal[kept] = cells.goal[i]
             cells.events[kept], cells.marks[kept] = cells.events[i], cells.marks[i]
             cells.clock[kept], cells.volume[kept] = cells.clock[i], cells.volume[i]
             for axis in range(3):

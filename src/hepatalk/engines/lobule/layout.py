@@ -120,6 +120,7 @@ class Layout:
             chance=table.chance,
             zone=table.zone,
             size=table.size,
+            walks=np.array([tissue.space is not None], dtype=np.uint8),
             has_mass=self.comps.has_mass,
         )
         self.motion = None if tissue.space is None else Motion(tissue, self.comps, seed)

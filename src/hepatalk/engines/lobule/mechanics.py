@@ -68,6 +68,8 @@ class Motion:
         self._law = Mechanics(table, np.full((n, n), _ADHESION), np.ones(n), _REACH, _WALL)
         self._volume = tissue.space.transport.volume
         self._lives = comps.share > 0.0
+        #: Of bipotential cells on their way to another zone, um/h.
+        self.walking_speed = g.anatomy.bip_speed
         self._healthy = float(self._needed(tissue.type_, np.ones(len(tissue.type_))))
 
     def sites(self, scale_: float) -> Floats:
@@ -143,6 +145,9 @@ class Motion:
         same = self._lobule[nearest] == self._lobule[old]
         lives = self._lives[self._tissue.zone[nearest], type_]
         old[:] = np.where(same & lives, nearest, old)
+        goal = state.cells.goal[:n]
+        far = goal != NOTHING
+        goal[far & (self._tissue.zone[old] == self._tissue.zone[goal])] = NOTHING  # it has come
 
     def place_daughters(self, state: State, before: int, along: Callable[[State, Ints], Floats]) -> None:
         """Part the cells that have divided from their daughters, which stand behind the first ``before`` cells.

@@ -21,10 +21,11 @@ from scipy.spatial import cKDTree
 from hepatalk.engines.lobule.anatomy import Anatomy
 from hepatalk.engines.lobule.flow import Exchange, Flow, ages, course
 from hepatalk.engines.lobule.hexagons import Frame
-from hepatalk.engines.lobule.network import SINUSOID, Network
+from hepatalk.engines.lobule.network import Network
 from hepatalk.engines.lobule.points import centres
+from hepatalk.engines.lobule.vessels import Pieces
 
-__all__ = ["Cloud", "Lining", "Sites", "divide", "fill", "line", "zones"]
+__all__ = ["Cloud", "Sites", "divide", "fill", "zones"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,7 +33,6 @@ Ints = npt.NDArray[np.int64]
 _STAGE_SITES = 10
 _ROUNDS = 8
 _POINTS_PER_HEPATOCYTE = 30
-_PIECE = 2.5  # um of a sinusoid that one point of its lining stands for
 
 
 @dataclass(frozen=True)
@@ -99,29 +99,7 @@ class Cloud:
     distance: Floats
 
 
-@dataclass(frozen=True)
-class Lining:
-    """Points along the axes of the sinusoids, one for every few um.
-
-    Attributes
-    ----------
-    points : (p, 3) float array
-        um.
-    edge : (p,) int array
-        The segment.
-    along : (p,) float array
-        0 at the first node of the segment, 1 at the second.
-    length : (p,) float array
-        What a point stands for, um.
-    """
-
-    points: Floats
-    edge: Ints
-    along: Floats
-    length: Floats
-
-
-def fill(a: Anatomy, f: Frame, lining: Lining) -> Cloud:
+def fill(a: Anatomy, f: Frame, lining: Pieces) -> Cloud:
     """Return points that fill the tissue of all lobules, with what lies beside them."""
     step = (a.tissue_volume / a.hepatocytes / _POINTS_PER_HEPATOCYTE) ** (1.0 / 3.0)
     low, high = f.corner.min(axis=0), f.corner.max(axis=0)
@@ -139,23 +117,7 @@ def fill(a: Anatomy, f: Frame, lining: Lining) -> Cloud:
     return Cloud(points=points, step=size, place=place, beside=beside, distance=distance)
 
 
-def line(network: Network) -> Lining:
-    """Return points along the sinusoids; venules have none."""
-    chosen = np.flatnonzero(network.kind == SINUSOID)
-    count = np.maximum(1, np.round(network.length[chosen] / _PIECE).astype(np.int64))
-    edge = np.repeat(chosen, count)
-    first = np.cumsum(count) - count
-    along = (np.arange(len(edge)) - np.repeat(first, count) + 0.5) / np.repeat(count, count)
-    one, other = network.nodes[network.edges[edge, 0]], network.nodes[network.edges[edge, 1]]
-    return Lining(
-        points=one + along[:, None] * (other - one),
-        edge=edge,
-        along=along,
-        length=np.repeat(network.length[chosen] / count, count),
-    )
-
-
-def divide(a: Anatomy, f: Frame, network: Network, flow: Flow, cloud: Cloud, lining: Lining, seed: int) -> Sites:
+def divide(a: Anatomy, f: Frame, network: Network, flow: Flow, cloud: Cloud, lining: Pieces, seed: int) -> Sites:
     """Divide the tissue into sites; zones are all 1 until the hepatocytes are placed (`zones`).
 
     Parameters
@@ -163,7 +125,7 @@ def divide(a: Anatomy, f: Frame, network: Network, flow: Flow, cloud: Cloud, lin
     a, f : Anatomy, Frame
     network, flow : Network, Flow
         Healthy.
-    cloud, lining : Cloud, Lining
+    cloud, lining : Cloud, Pieces
     seed : int
 
     Returns
@@ -240,7 +202,7 @@ def _contacts(cloud: Cloud, nearest: Ints, n: int) -> tuple[Ints, Ints, Floats]:
     return start, second[order], np.tile(area, 2)[order]
 
 
-def _exchange(network: Network, flow: Flow, lining: Lining, middle: Floats) -> Exchange:
+def _exchange(network: Network, flow: Flow, lining: Pieces, middle: Floats) -> Exchange:
     """Divide the exchange of each site among the nodes beside it, in proportion to the length of sinusoid."""
     n, m = len(network.nodes), len(middle)
     site = cKDTree(middle).query(lining.points)[1]

@@ -8,16 +8,18 @@ too few, those that are left stretch, and far below the healthy lining vessels w
 every branching point keeps its way from portal to central vein. Between the two nothing happens: chance in the turnover
 of a healthy lobule makes and breaks no vessel.
 
-A sprout is two segments that meet in a new branching point in the middle of the group. They begin at the nearest points
-of vessels on both sides, at a branching point if one is near. Short and radial ones are preferred, as in the healthy
-network (`hepatalk.engines.lobule.network`), and two segments never leave a point at a narrow angle.
+A sprout takes time: its tip advances at a given speed, and blood finds it when its whole length is grown. Until then it
+is no part of the network (`hepatalk.engines.lobule.endothelium` keeps it). It is two segments that meet in a new
+branching point in the middle of the group. They begin at the nearest points of vessels on both sides, at a branching
+point if one is near. Short and radial ones are preferred, as in the healthy network
+(`hepatalk.engines.lobule.network`), and two segments never leave a point at a narrow angle.
 
 Nothing is drawn: hepatocytes farthest from a vessel come first, and ties go by number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,9 +29,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from hepatalk.engines.lobule.network import SINUSOID, VENULE, Network
-from hepatalk.engines.lobule.vessels import Avascular, avascular, gaps, pieces
+from hepatalk.engines.lobule.vessels import Avascular, avascular, gaps, pieces, sinusoids
 
-__all__ = ["Budget", "Rules", "Sprout", "regress", "sprout"]
+__all__ = ["Budget", "Rules", "Sprout", "join", "regress", "sprout"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,6 +42,8 @@ _NARROWEST = float(np.cos(np.radians(35.0)))
 _ACROSS = float(np.cos(np.radians(100.0)))
 #: How much dearer a way across the radius is than one along it: as for the healthy network.
 _AGAINST_RADIUS = 1.5
+#: The two segments of a sprout.
+_LEGS = np.array([[0, 1], [1, 2]])
 #: A sprout has this many vessels within reach to choose its two ends from, the nearest ones.
 _MOST_ENDS = 12
 
@@ -186,6 +190,18 @@ class _Growing:
         unit: Floats = along / np.maximum(np.linalg.norm(along, axis=1), 1e-12)[:, None]
         return unit
 
+    def network(self, before: Network) -> Network:
+        """Return the network as it has become."""
+        nodes, edges = np.array(self.nodes), np.array(self.edges, dtype=np.int64)
+        return replace(
+            before,
+            nodes=nodes,
+            edges=edges,
+            length=np.linalg.norm(nodes[edges[:, 0]] - nodes[edges[:, 1]], axis=1),
+            radius=np.array(self.radius),
+            kind=np.array(self.kind, dtype=np.int64),
+        )
+
 
 @dataclass(frozen=True)
 class _End:
@@ -206,8 +222,9 @@ def sprout(
     *,
     inwards: Callable[[Floats], Floats],
     wide: Callable[[Floats], float],
+    begun: Sequence[Floats] = (),
 ) -> tuple[Network, list[Sprout]]:
-    """Return the network with the sprouts that its LSECs can line, and these.
+    """Return the network as it will be with the sprouts that its LSECs can line, and the new ones of these.
 
     Parameters
     ----------
@@ -224,15 +241,22 @@ def sprout(
         Unit vector (2,) from a point towards the central vein of its lobule.
     wide : callable
         Healthy radius of a sinusoid at a point, um.
+    begun : sequence of (3, 3) float array
+        Sprouts that are on their way: lines as of `Sprout`. They have their endothelium and need no second one.
     """
+    for line in begun:
+        budget.add(line, _LEGS, 1.0)
     able = budget.crowded(rules.sprout_lining)
     if not able.any():
         return network, []
     gap = gaps(pieces(network.nodes, network.edges), network.radius, hepatocytes, radius)
     g = _Growing.of(network)
+    for line in begun:
+        gap = np.minimum(gap, _gaps_to(line, wide, hepatocytes, radius))
+        _meet(g, network, line, rules, inwards, wide)
     found: list[Sprout] = []
-    sinusoids = pieces(network.nodes, network.edges, np.flatnonzero(network.kind == SINUSOID))
-    tree = cKDTree(sinusoids.points)
+    own_ways = sinusoids(network.nodes, network.edges, network.kind)
+    tree = cKDTree(own_ways.points)
     site = cKDTree(budget.middle).query(hepatocytes)[1] if len(hepatocytes) else np.zeros(0, dtype=np.int64)
     refused = ~able[site]
     bare = avascular(hepatocytes, radius, gap, rules.least_gap)
@@ -243,30 +267,79 @@ def sprout(
         if chosen < 0:
             break
         middle = _middle(chosen, bare, hepatocytes, radius)
-        ends = _ends(g, network, sinusoids.edge[_within(tree, middle, rules.reach)], middle, rules)
+        ends = _ends(g, network, own_ways.edge[_within(tree, middle, rules.reach)], middle, rules)
         pair = _pair(ends, middle, inwards(middle), float(room[chosen]))
         refused[chosen] = True
         if pair is None:
             continue
         line = np.array([pair[0].at, middle, pair[1].at])
         _join(g, pair, middle, wide)
-        budget.add(line, np.array([[0, 1], [1, 2]]), 1.0)
+        budget.add(line, _LEGS, 1.0)
         found.append(Sprout(line, float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())))
-        own = pieces(line, np.array([[0, 1], [1, 2]]))
-        gap = np.minimum(gap, gaps(own, np.full(2, wide(middle)), hepatocytes, radius))
+        gap = np.minimum(gap, _gaps_to(line, wide, hepatocytes, radius))
         bare = avascular(hepatocytes, radius, gap, rules.least_gap)
-    if not found:
-        return network, found
-    nodes, edges = np.array(g.nodes), np.array(g.edges, dtype=np.int64)
-    grown = replace(
-        network,
-        nodes=nodes,
-        edges=edges,
-        length=np.linalg.norm(nodes[edges[:, 0]] - nodes[edges[:, 1]], axis=1),
-        radius=np.array(g.radius),
-        kind=np.array(g.kind, dtype=np.int64),
-    )
-    return grown, found
+    return (g.network(network), found) if found else (network, found)
+
+
+def join(
+    network: Network,
+    lines: Sequence[Floats],
+    rules: Rules,
+    *,
+    inwards: Callable[[Floats], Floats],
+    wide: Callable[[Floats], float],
+) -> tuple[Network, list[Sprout]]:
+    """Return the network with sprouts that have met a vessel at both ends, and these.
+
+    The vessels from which a sprout began may have changed while it grew; then it joins the nearest ones that it finds
+    room at. One that finds none withers.
+
+    Parameters
+    ----------
+    network : Network
+        As it is now, in the coordinates of the enlarged lobule.
+    lines : sequence of (3, 3) float array
+        As of `Sprout`.
+    rules, inwards, wide
+        As for `sprout`.
+    """
+    g, met = _Growing.of(network), []
+    for line in lines:
+        new = _meet(g, network, line, rules, inwards, wide)
+        if new is not None:
+            met.append(Sprout(new, float(np.linalg.norm(np.diff(new, axis=0), axis=1).sum())))
+    return (g.network(network), met) if met else (network, met)
+
+
+def _meet(
+    g: _Growing,
+    network: Network,
+    line: Floats,
+    rules: Rules,
+    inwards: Callable[[Floats], Floats],
+    wide: Callable[[Floats], float],
+) -> Floats | None:
+    """Join a line to the vessels beside its ends; return where it then goes, None if nowhere."""
+    middle = line[1]
+    p = sinusoids(network.nodes, network.edges, network.kind)
+    near = p.edge[np.linalg.norm(p.points - middle, axis=1) <= rules.reach]
+    ends = _ends(g, network, near, middle, rules)
+    pair: tuple[_End, _End] | None = None
+    if len(ends) >= 2:
+        one, other = (ends[int(np.argmin([np.linalg.norm(e.at - x) for e in ends]))] for x in (line[0], line[2]))
+        away = max(float(np.linalg.norm(e.at - x)) for e, x in ((one, line[0]), (other, line[2])))
+        if one is not other and away <= rules.near_node:
+            pair = (one, other)
+    pair = _pair(ends, middle, inwards(middle), np.inf) if pair is None else pair
+    if pair is None:
+        return None
+    _join(g, pair, middle, wide)
+    return np.array([pair[0].at, middle, pair[1].at])
+
+
+def _gaps_to(line: Floats, wide: Callable[[Floats], float], position: Floats, radius: Floats) -> Floats:
+    """Return the gap between each hepatocyte and a sprout, um."""
+    return gaps(pieces(line, _LEGS), np.full(2, wide(line[1])), position, radius)
 
 
 def _farthest(bare: Avascular, gap: Floats, refused: npt.NDArray[np.bool_], rules: Rules) -> int:

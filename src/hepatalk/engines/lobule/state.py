@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -59,6 +59,10 @@ class State:
         Contacts as they were counted last: see `hepatalk.engines.lobule.touch.Touching`.
     network : Network or None
         The sinusoids, in the coordinates of the healthy lobule; None for a tissue without a place in space.
+    sprouts : (k, 3, 3) float array
+        Sprouts on their way: where each begins, its middle, and where it will end, in the coordinates of health, um.
+    sprout_grown : (k,) float array
+        How far the tip of each has come, um.
     flow_seen_at_h : float
         When the network was last solved.
     scale : float
@@ -90,6 +94,8 @@ class State:
     touch_chance: Floats
     touch_bare: npt.NDArray[np.bool_]
     network: Network | None = None
+    sprouts: Floats = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    sprout_grown: Floats = field(default_factory=lambda: np.zeros(0))
     flow_seen_at_h: float = -np.inf
     scale: float = 1.0
     moved_at_h: float = -np.inf
@@ -114,6 +120,7 @@ def empty_cells(capacity: int) -> CellArrays:
     return CellArrays(
         comp=ints(),
         site=ints(),
+        goal=np.full(capacity, NOTHING, dtype=np.int64),
         ident=ints(),
         parent=ints(),
         clone=ints(),

@@ -26,6 +26,8 @@ Ints = npt.NDArray[np.int64]
 FLOW_EVERY_H = 1.0
 #: Blood, or functional mass, relative to health, below which what blood carries is found as if there were so much.
 LEAST_BLOOD = 1e-3
+#: The longest time for which cells crawl between two looks, in h.
+MOST_WALK_H = 2.0 * MOVE_EVERY_H
 #: Errors are relative to this + the size of a quantity.
 _SCALE = 0.05
 #: How much larger the error at one site may be than the root mean square over the sites of its zone.
@@ -35,7 +37,7 @@ SINGLE_SITE = 10.0
 class LobuleSystem(Layout):
     """A model over a tissue, and the steps that it takes; made as `hepatalk.engines.lobule.layout.Layout`."""
 
-    #: Who climbs which signal; nobody unless it is set.
+    #: Who climbs which signal: as the records say, unless another is set.
     drift: Drift | None = None
 
     # --------------------------------------------------------------------------------------------------- steps
@@ -149,9 +151,14 @@ class LobuleSystem(Layout):
             for manner in ("necrotic", "apoptotic")
             for z in range(1, self.zones + 1)
         )
+        hours = min(state.time_h - state.moved_at_h, MOST_WALK_H) if np.isfinite(state.moved_at_h) else 0.0
+        if self.drift is not None:
+            self.drift.walk(state, hours)
         self.motion.settle(state, dead / state.lobules, None if self.drift is None else self.drift.forces(state))
-        if self.endothelium.renew(state):
+        if self.endothelium.renew(state, hours):
             state.flow_seen_at_h = -np.inf
+        if self.drift is not None:
+            self.drift.crawl(state, hours)
         self.motion.confine(state)
         self.see_contacts(state)
 

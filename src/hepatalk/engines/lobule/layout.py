@@ -15,6 +15,7 @@ from hepatalk.engines.lobule.census_kernels import count_cells, count_labels
 from hepatalk.engines.lobule.endothelium import Endothelium
 from hepatalk.engines.lobule.local import body_program, follow_local, places_of_slots, zone_program
 from hepatalk.engines.lobule.mechanics import Motion
+from hepatalk.engines.lobule.resting import at_rest
 from hepatalk.engines.lobule.row_kernels import evaluate_sites, fill_rows
 from hepatalk.engines.lobule.site_kernels import production_and_loss
 from hepatalk.engines.lobule.state import State, first_cells
@@ -83,11 +84,13 @@ class Layout:
     """
 
     def __init__(self, model: CompiledModel, tissue: Tissue, seed: int, tolerance: float) -> None:
-        self.model, self.tissue, self.seed, self.tolerance = model, tissue, seed, tolerance
         place = places_of_slots(model)
         self.zones = model.zones
         index = model.slot_index
         self.comps = compartments_of(model)
+        if tissue.space is not None:
+            tissue = at_rest(tissue, self.comps, seed)
+        self.model, self.tissue, self.seed, self.tolerance = model, tissue, seed, tolerance
         hepatocytes = tissue.expected[:, self.comps.types.index("HEP")]
         self.uptake = None if tissue.space is None else Uptake(model.anatomy, tissue, hepatocytes)
         densities: dict[int, list[int]] = {}
@@ -131,15 +134,14 @@ class Layout:
         self._lay_out()
         self.contacts: Contacts | None = None
         if self.motion is not None:
-            self.contacts = self._contacts(self.motion)
+            self.contacts = self._contacts()
 
     # ------------------------------------------------------------------------------------------------- layout
 
-    def _contacts(self, motion: Motion) -> Contacts:
-        """Return who sees whom, with the contacts of healthy cells that have found their room."""
+    def _contacts(self) -> Contacts:
+        """Return who sees whom, with the contacts of healthy cells at rest."""
         found = Contacts(self.model, self.tissue, self.comps, self.programs)
         state = self.healthy(*first_cells(self.comps, self.tissue, self.seed), 0.0)
-        motion.settle(state, 0.0)
         found.measure_health(state)
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from hepatalk.engines.lobule.transport import Transport, plasma_order
 from hepatalk.engines.lobule.vessels import lengths_in_sites
 from hepatalk.errors import EngineError
 
-__all__ = ["Space", "Tissue", "from_geometry", "zones_only"]
+__all__ = ["Space", "Tissue", "expected_at_sites", "from_geometry", "zones_only"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -200,26 +200,41 @@ def from_geometry(geometry: Geometry, comps: Compartments) -> Tissue:
     weight = volume / np.bincount(zone, weights=volume, minlength=n_zones)[zone]
     number = np.array([comps.types.index(name) for name in geometry.types], dtype=np.int64)
     type_, site = number[cells.type], place[cells.site]
-    expected = np.zeros((len(zone), len(comps.types)))
-    np.add.at(expected, (site, type_), 1.0)
-    for z, k in np.argwhere(comps.share > 0.0):
-        here = np.flatnonzero(zone == z)
-        if not expected[here, k].any():  # a rare type: a fraction of a cell at every site
-            a = geometry.anatomy
-            total = a.cells_per_hepatocyte[comps.types[k]] * a.hepatocytes * a.lobules
-            expected[here, k] = comps.share[z, k] * total * weight[here]
-    return Tissue(
+    built = Tissue(
         zone=zone,
         weight=weight,
         gate=_gates(zone, s.position[order], s.lobule[order], n_zones),
         position=s.position[order],
         near=_near(s.start, s.other, order, place, volume),
-        expected=expected,
+        expected=np.zeros((len(zone), len(comps.types))),
         type_=type_,
         cell_site=site,
         cell_position=cells.position,
         space=_space(geometry, order, place),
     )
+    return replace(built, expected=expected_at_sites(built, comps))
+
+
+def expected_at_sites(tissue: Tissue, comps: Compartments) -> Floats:
+    """Return the cells of each type at each site in health, (n_sites, n_types): as they lie, or in the mean if rare.
+
+    Parameters
+    ----------
+    tissue : Tissue
+        In space.
+    comps : Compartments
+    """
+    if tissue.space is None:
+        raise ValueError("cells lie at sites in space only")
+    a = tissue.space.geometry.anatomy
+    expected = np.zeros((tissue.n_sites, len(comps.types)))
+    np.add.at(expected, (tissue.cell_site, tissue.type_), 1.0)
+    for z, k in np.argwhere(comps.share > 0.0):
+        here = np.flatnonzero(tissue.zone == z)
+        if not expected[here, k].any():  # a rare type: a fraction of a cell at every site
+            total = a.cells_per_hepatocyte[comps.types[k]] * a.hepatocytes * a.lobules
+            expected[here, k] = comps.share[z, k] * total * tissue.weight[here]
+    return expected
 
 
 def _gates(zone: Ints, position: Floats, lobule: Ints, n_zones: int) -> Ints:

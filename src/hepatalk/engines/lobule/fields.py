@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks
 from hepatalk.engines.lobule.linear_kernels import LANES, Problem
+from hepatalk.engines.lobule.propagation import STIFFEST, propagate_blocks, widths
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
 from hepatalk.errors import EngineError
 
@@ -91,6 +92,9 @@ class Setting:
         which never does: of first order, for transients that the step is too long to follow.
     judged : bool
         Whether the error of a step is estimated, at the cost of a third of the linear systems; 0 otherwise.
+    exact : bool
+        Follow signals that diffuse and do not meet plasma without an error of time (see
+        `hepatalk.engines.lobule.propagation`), unless implicit steps are cheaper; their error is then 0.
     """
 
     rest: Floats | None = None
@@ -99,6 +103,7 @@ class Setting:
     names: tuple[str, ...] = ()
     positive: bool = False
     judged: bool = True
+    exact: bool = False
 
     def name(self, index: int) -> str:
         """Return how a message calls a signal."""
@@ -192,13 +197,16 @@ def advance(
     if not (np.isfinite(h) and h > 0.0):
         raise EngineError(f"fields: a step of {h} h; it must be positive and finite")
     out, report, used = np.empty_like(f.level), np.zeros((f.level.shape[0], 2)), np.zeros(f.level.shape[0], np.int64)
-    local, lanes = _blocks(f)
+    exact = _propagated(f, transport, h) if setting.exact else np.zeros(f.diffusivity.size, bool)
+    local, lanes = _blocks(f, ~exact)
     decay(f, local, h, out)
+    if exact.any():
+        propagate_blocks(transport.tables, f, _company(f, np.flatnonzero(exact)), h, tolerance, out, used)
     for block in lanes:
         step_blocks(transport.tables, f, block, h, tolerance, out, report, used, setting.judged)
     if setting.positive:
         below = np.flatnonzero(~(out.min(axis=1, initial=0.0) >= NEGATIVE)).astype(np.int64)
-        below = below[np.isin(below, local, invert=True)]
+        below = below[np.isin(below, local, invert=True) & ~exact[below]]
         if below.size:
             euler_blocks(transport.tables, f, _lanes(below), h, tolerance, out, report, used)
     _refuse(f, out, report[:, 1], tolerance, setting)
@@ -354,16 +362,32 @@ def _check(name: str, values: Floats, shape: tuple[int, int], setting: Setting) 
         raise FieldError(text, where[0], site)
 
 
-def _blocks(f: Problem) -> tuple[Ints, list[Ints]]:
-    """Return the signals that stay where they are, and the blocks of those that diffuse and of those in plasma too."""
+def _propagated(f: Problem, transport: Transport, h: float) -> npt.NDArray[np.bool_]:
+    """Return which signals diffuse, do not meet plasma, and are no stiffer than polynomials are good for."""
+    exact: npt.NDArray[np.bool_] = (f.diffusivity > 0.0) & (f.exchange == 0.0)
+    if exact.any():
+        exact &= h * widths(transport.tables, f) <= STIFFEST
+    return exact
+
+
+def _blocks(f: Problem, chosen: npt.NDArray[np.bool_] | None = None) -> tuple[Ints, list[Ints]]:
+    """Return the signals that stay where they are, and the blocks of those that diffuse and of those in plasma too.
+
+    Of those that move only the chosen ones.
+    """
     plasma = f.exchange > 0.0
     moving = plasma | (f.diffusivity > 0.0)
     blocks = []
-    for group in (np.flatnonzero(moving & ~plasma), np.flatnonzero(plasma)):
+    picked = moving if chosen is None else moving & chosen
+    for group in (np.flatnonzero(picked & ~plasma), np.flatnonzero(picked & plasma)):
         if group.size:
-            # Signals that take alike many iterations keep each other company.
-            blocks.append(_lanes(group[np.argsort(f.diffusivity[group], kind="stable")]))
+            blocks.append(_company(f, group))
     return np.flatnonzero(~moving), blocks
+
+
+def _company(f: Problem, group: Ints) -> Ints:
+    """Return signals in lanes so that those which take alike many iterations keep each other company."""
+    return _lanes(group[np.argsort(f.diffusivity[group], kind="stable")])
 
 
 def _lanes(signals: Ints) -> Ints:

@@ -76,7 +76,7 @@ def _walls(
     return fx, fy, fz, behind
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
 def velocity(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cost per call
     out: Floats,
     status: Shorts,
@@ -134,37 +134,36 @@ def velocity(  # noqa: PLR0913, PLR0917 - arrays cannot be bundled without a cos
     """
     polar = polarity.shape[0] > 0
     driven = active.shape[0] > 0
+    narrow = 1.0 / ((reach - 1.0) * (reach - 1.0))
     for i in prange(position.shape[0]):
         x, y, z, own = position[i, 0], position[i, 1], position[i, 2], radius[i]
         fx, fy, fz = 0.0, 0.0, 0.0
-        state = 0
+        same, row = False, kind[i]
         for p in range(start[i], start[i + 1]):
-            j = other[p]
+            # Nothing in here depends on where a neighbour is but numbers: a jump that cannot be foreseen costs more.
+            j = np.uint32(other[p])
             dx, dy, dz = position[j, 0] - x, position[j, 1] - y, position[j, 2] - z
             if period > 0.0:
                 dz -= period * np.rint(dz / period)
             rest = own + radius[j]
-            far = reach * rest
-            square = dx * dx + dy * dy + dz * dz
-            if square >= far * far:
-                continue
-            distance = math.sqrt(square)
-            if distance <= _SAME * rest:
-                state = COINCIDENT
-                continue
-            grip = adhesion[kind[i], kind[j]]
-            if polar and distance > rest:
-                along_i = (polarity[i, 0] * dx + polarity[i, 1] * dy + polarity[i, 2] * dz) / distance
-                along_j = (polarity[j, 0] * dx + polarity[j, 1] * dy + polarity[j, 2] * dz) / distance
+            distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+            same |= distance <= _SAME * rest
+            grip = adhesion[row, kind[j]]
+            if polar:
+                length = max(distance, _SAME * rest)
+                along_i = (polarity[i, 0] * dx + polarity[i, 1] * dy + polarity[i, 2] * dz) / length
+                along_j = (polarity[j, 0] * dx + polarity[j, 1] * dy + polarity[j, 2] * dz) / length
                 grip *= (1.0 - along_i * along_i) * (1.0 - along_j * along_j)
-            force = strength(distance, rest, reach, stiffness[kind[i], kind[j]], grip) / distance
+            # `strength` over the distance.
+            over, left = distance - rest, max(reach * rest - distance, 0.0)
+            over *= grip if over > 0.0 else 1.0
+            force = narrow * stiffness[row, kind[j]] * over * left * left / (max(distance, _SAME * rest) * rest * rest)
             fx += force * dx
             fy += force * dy
             fz += force * dz
         wx, wy, wz, behind = _walls(x, y, z, own, wall_stiffness, normal, offset)
         fx, fy, fz = fx + wx, fy + wy, fz + wz
-        if state == 0:
-            state = behind
+        state = COINCIDENT if same else behind
         if driven:
             fx += active[i, 0]
             fy += active[i, 1]

@@ -1,8 +1,8 @@
 """Diffusion, decay and held production over any stretch of time, by Chebyshev polynomials of the operator.
 
 With production p and loss held, ``dc/dt = p - A c`` has the solution ``c(h) = c + h phi(h A) (p - A c)``, where
-``phi(z) = (1 - exp(-z)) / z``. A is symmetric in the product weighted by volume, so that its eigenvalues lie between the
-least loss and Gershgorin's bound of the greatest; on that interval phi is expanded in Chebyshev polynomials, whose
+``phi(z) = (1 - exp(-z)) / z``. A is symmetric in the product weighted by volume, so that its eigenvalues lie between
+the least loss and Gershgorin's bound of the greatest; on that interval phi is expanded in Chebyshev polynomials, whose
 three-term recurrence needs one product with A for each (Tal-Ezer and Kosloff 1984, doi:10.1063/1.448136, for the
 exponential). About ``sqrt(h a ln(1/e))`` of them are needed for an error e, a being the width of the interval: an error
 of the time does not arise, no system is solved, and the part that is cut off is bounded before the work begins. In the
@@ -221,9 +221,7 @@ def _threads(
         _propagate_block(t, f, lanes[b], other, h, tolerance, out, used)
 
 
-def propagate_blocks(
-    t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, used: Ints
-) -> None:
+def propagate_blocks(t: Tables, f: Problem, lanes: Ints, h: float, tolerance: float, out: Floats, used: Ints) -> None:
     """Advance signals that diffuse and decay, each block on one thread.
 
     Parameters

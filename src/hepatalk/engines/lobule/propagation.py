@@ -9,8 +9,8 @@ of the time does not arise, no system is solved, and the part that is cut off is
 weighted norm no polynomial of the scaled operator is larger than what it acts on; so at site i the error is at most
 ``h sum_cut |coefficient| |p - A c| / sqrt(V_i)``.
 
-Each signal has its own number of terms, chosen from its own numbers; a lane whose terms are over adds zeros. So its bits
-depend neither on its company nor on threads. Lengths in um, times in h.
+Each signal has its own number of terms, chosen from its own numbers; a lane whose terms are over adds zeros. So its
+bits depend neither on its company nor on threads. Lengths in um, times in h.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ __all__ = ["climbing", "gradient"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Directions along which the neighbours of a site hardly spread are left out, relative to the widest.
-_FLAT = 1e-6
+#: Directions along which the neighbours of a site hardly spread (less than a fifth of the widest, as squares) are left
+#: out: across a slab of one layer of sites, a small difference of levels would become a steep slope.
+_FLAT = 0.04
 
 
 def gradient(level: Floats, place: Floats, start: Ints, other: Ints) -> Floats:

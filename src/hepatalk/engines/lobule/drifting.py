@@ -3,7 +3,7 @@
 The pairs are those of the records (`hepatalk.model.compiled.Attraction`), and those that a user adds. What draws a cell
 is how far a signal rises above its healthy profile, ``max(c - c0, 0)`` in units of its healthy mean, so that in health
 nobody drifts though gradients are there, and a signal that is missing sends nobody away. Each pull counts in units of
-its gradient of half the speed, and pulls add up.
+its gradient of half the speed, and pulls add up; faint ones draw nobody.
 
 KCs crawl inside sinusoids and HSCs beside them (`hepatalk.engines.lobule.walking`); other types are pushed by a force
 (`hepatalk.engines.lobule.chemotaxis`). A bipotential cell that leaves for another zone, as its migration says, walks
@@ -27,13 +27,16 @@ from hepatalk.errors import unknown
 from hepatalk.model.compiled import Attraction
 from hepatalk.model.fates import NOTHING
 
-__all__ = ["HALF_PER_UM", "SPEED_UM_PER_H", "Drift", "excess"]
+__all__ = ["HALF_PER_UM", "LEAST", "SPEED_UM_PER_H", "Drift", "excess"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Of pairs that a user adds and no record has: the most a cell drifts, um/h, and the gradient of half of it, per um.
 SPEED_UM_PER_H, HALF_PER_UM = 5.0, 0.01
+#: Gradients below so much of the one of half the speed draw nobody: the turnover of cells in health makes such by
+#: chance. With 1% per um this is 5% over the length of a cell, about what cells can tell. Assumed.
+LEAST = 0.5
 #: Types that crawl along sinusoids.
 _CRAWL = ("KC", "HSC")
 
@@ -92,7 +95,10 @@ class Drift:
         for a in attractions:
             level = excess(layout, state, a.signal)
             if level.any():
-                pull += gradient(level, place, t.start, t.other) / a.half
+                slope = gradient(level, place, t.start, t.other) / a.half
+                steep = np.linalg.norm(slope, axis=1)[:, None]
+                # Faint gradients are not perceived; at the gradient `half` the speed is half the greatest all the same.
+                pull += slope * np.maximum(steep - LEAST, 0.0) / ((1.0 - LEAST) * np.maximum(steep, LEAST))
         return pull
 
     def forces(self, state: State) -> Floats | None:

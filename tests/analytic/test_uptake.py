@@ -228,7 +228,7 @@ def test_impossible_records_are_refused(
 def test_sites_read_their_part_of_what_reaches_the_liver(model: CompiledModel, tissue: Tissue) -> None:
     """In health the model's own oxygen, everywhere; with three times the blood through each lobule more, centrally."""
     system = LobuleSystem(model, tissue, 1, 1e-2)
-    state = system.healthy(*first_cells(system.comps, tissue, 1), 0.0)
+    state = system.healthy(*first_cells(system.comps, system.tissue, 1), 0.0)
     healthy = system.evaluation(state)
     for z, p in enumerate(system.programs):
         oxygen = healthy.rows[z][:, p.column[model.slot_index[f"oxygen@{z + 1}"]]]

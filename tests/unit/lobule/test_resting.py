@@ -1,7 +1,7 @@
 """Health of contact signals: cells rest before contacts are measured, and what nodes make of what cells then see.
 
-Two things have to be told apart. Contacts differ from cell to cell, which moves the mean of a node a little. Senders
-that are rare are there or not, which moves it much: a law that saturates, read by few cells that see much and many that see
+Two things have to be told apart. Contacts differ from cell to cell, which moves the mean of a node a little. Rare
+senders are there or not, which moves it much: a law that saturates, read by few cells that see much and many that see
 nothing, has a lower mean than at the mean (Jensen 1906). Only the first is a matter of how what is seen is normalised.
 """
 

@@ -150,7 +150,9 @@ def test_unknown_signals_and_genes() -> None:
     assert said.startswith("unknown signal 'HGFF'; nearest: HGF, ")
     with pytest.raises(HepatalkError, match=r"^gene 'MET' is a human symbol, the experiment is on rat: "):
         run(posed("{at: 0 h, intervention: knock_down, gene: MET, fraction: 0.5}"))
-    with pytest.raises(HepatalkError, match=r"^gene 'Met@KC': Met does nothing in KC in this model; allowed: Met@HEP"):
+    with pytest.raises(
+        HepatalkError, match=r"^gene 'Met@KC': Met does nothing in KC in this model; allowed: Met@BEC, "
+    ):
         run(posed("{at: 0 h, intervention: overexpress, gene: Met@KC, factor: 2}"))
 
 

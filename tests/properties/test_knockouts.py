@@ -32,7 +32,7 @@ def experiment(**fields: object) -> hepatalk.Experiment:
 
 def test_a_gene_is_gone_a_week_before_time_zero(knowledge: Knowledge, model: CompiledModel) -> None:
     changes = knockout_changes(knowledge, model, ["Met"])
-    assert {c.target for c in changes} == {"activity.node.HEP.MET"}
+    assert {c.target for c in changes} == {"activity.node.HEP.MET", "activity.gene.MET@BEC", "activity.gene.MET@BIP"}
     assert all(c.at_h == KNOCKOUT_AT_H == -168.0 and c.value == 0.0 for c in changes)
 
 

@@ -89,7 +89,7 @@ def test_a_term_names_what_there_is(cell: str, signal: str, said: str) -> None:
 
 def test_a_pair_has_one_row() -> None:
     compiler = Compiler(load(), "rat", (), {}, frozenset())
-    term = Attracts(kind="attracts", cell="KC", signal="IL6", speed="kc_drift_speed", half="half_gradient")
+    term = Attracts(kind="attracts", cell="KC", signal="IL6", speed="kc_drift_speed", half="lobule_half_gradient")
     gather(compiler, "A", term)
     with pytest.raises(KnowledgeError, match=r"row B: KC moves up IL6 already, by row A; allowed: one row per pair"):
         gather(compiler, "B", term)

@@ -22,7 +22,7 @@ __all__ = ["MOST_ROUNDS", "at_rest"]
 
 #: Cells rest when an hour of the mechanics moves them by less than this in the mean, um; a site is 50 um wide. The wall
 #: of the sinusoids, to which cells are brought back after each round, keeps them from ever standing quite still.
-_REST_UM = 0.2
+_REST_UM = 0.3
 #: Rounds after which the arrangement is taken as it is.
 MOST_ROUNDS = 40
 

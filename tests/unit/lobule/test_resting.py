@@ -2,7 +2,7 @@
 
 Two things have to be told apart. Contacts differ from cell to cell, which moves the mean of a node a little. Rare
 senders are there or not, which moves it much: a law that saturates, read by few cells that see much and many that see
-nothing, has a lower mean than at the mean (Jensen 1906). Only the first is a matter of how what is seen is normalised.
+nothing, has a lower mean than at the mean (Jensen). Only the first is a matter of how what is seen is normalised.
 """
 
 from __future__ import annotations

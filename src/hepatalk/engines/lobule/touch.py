@@ -14,8 +14,10 @@ signal f, cells of type R at site i see
 n_T(j) being the cells of type T (in the state that presents) at site j, a(i, j) the chance that one of them touches a
 cell of R at i, p(j) what each presents relative to health: the signal's level at j over the density of its senders
 there, so that the half-life is that of what sits on a sender, and a law of the model acts where it did. H is the mean
-of E over the cells R of a zone in health, in the same lobule: seen levels are 1 in the mean of a zone, not at each
-site, since contacts differ from cell to cell in health too. No sender that touches, nothing seen.
+of E over the cells R of a zone in health, in the same lobule at rest (`hepatalk.engines.lobule.resting`), with senders
+in the states that health has in the mean: seen levels are 1 in the mean of a zone, not at each site, since contacts
+differ from cell to cell in health too. No sender that touches, nothing seen. The mean over a zone of a node that reads
+this by a law that saturates is another matter: where senders are rare it is below that of the mean (docs/lobule.md).
 
 a(i, j) is counted when cells have been moved and after every change from outside; between two countings n_T follows the
 cells that come, go and change their state, so that daughters have the contacts of their mothers, and the first cells of

@@ -60,12 +60,14 @@ def contacts(system: LobuleSystem, position: Floats, receiver: str, sender: str)
     return int(((of[one] == types.index(receiver)) & (of[other] == types.index(sender))).sum())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="since forces end without a jump, three days change the contacts of BECs with hepatocytes by 11% (66 of 74)",
-)
-def test_cells_rest_where_more_time_changes_little(system: LobuleSystem, built: Tissue, state: State) -> None:
-    """As built, BECs would come to touch more hepatocytes by a third; at rest, three days change a tenth at most."""
+def test_cells_rest_where_more_time_changes_little(model: CompiledModel) -> None:
+    """As built, BECs would come to touch more hepatocytes by 40%; at rest, three days change a twentieth at most.
+
+    In a lobule large enough that a pair of BECs more or less is no tenth of them.
+    """
+    tissue = from_geometry(build(Anatomy.of(model.anatomy, hepatocytes=2000), seed=1), compartments_of(model))
+    system = LobuleSystem(model, tissue, 1, 1e-2)
+    state = system.healthy(*first_cells(system.comps, system.tissue, 1), 0.0)
     assert system.motion is not None
     assert system.endothelium is not None
     begun = state.cells.position[: state.n].copy()
@@ -75,9 +77,9 @@ def test_cells_rest_where_more_time_changes_little(system: LobuleSystem, built: 
         system.endothelium.renew(state)
         system.motion.confine(state)
     end = state.cells.position[: state.n]
-    for pair, error in ((("HEP", "LSEC"), 0.03), (("KC", "LSEC"), 0.05), (("BEC", "HEP"), 0.1), (("BEC", "BEC"), 0.1)):
-        assert contacts(system, end, *pair) == pytest.approx(contacts(system, begun, *pair), rel=error)
-    first, later = (contacts(system, x, "BEC", "HEP") for x in (built.cell_position, begun))
+    for pair in (("HEP", "LSEC"), ("KC", "LSEC"), ("BEC", "HEP"), ("BEC", "BEC")):
+        assert contacts(system, end, *pair) == pytest.approx(contacts(system, begun, *pair), rel=0.05), pair
+    first, later = (contacts(system, x, "BEC", "HEP") for x in (tissue.cell_position, begun))
     assert later > 1.3 * first
 
 

@@ -20,9 +20,12 @@ from hepatalk.engines.lobule.tissue import Tissue, expected_at_sites
 
 __all__ = ["MOST_ROUNDS", "at_rest"]
 
-#: Cells rest when an hour of the mechanics moves them by less than this in the mean, um; a site is 50 um wide. The wall
-#: of the sinusoids, to which cells are brought back after each round, keeps them from ever standing quite still.
+#: Cells rest when an hour of the mechanics moves those of every type by less than this in the mean, um; a site is 50 um
+#: wide. The wall of the sinusoids, to which cells are brought back after each round, keeps them from ever standing
+#: quite still; BECs, which part from tight ducts, are the last to rest.
 _REST_UM = 0.3
+#: Cells of a type from which their mean counts.
+_ENOUGH = 10
 #: Rounds after which the arrangement is taken as it is.
 MOST_ROUNDS = 40
 
@@ -45,12 +48,16 @@ def at_rest(tissue: Tissue, comps: Compartments, seed: int) -> Tissue:
     motion, endothelium = Motion(tissue, comps, seed), Endothelium(tissue, comps)
     state = _bare(tissue, comps, seed)
     every = np.arange(state.n)
+    of_type = [np.flatnonzero(tissue.type_ == k) for k in np.unique(tissue.type_)]
+    # A few cells say nothing about rest: one that lies between two others may go to and fro.
+    of_type = [own for own in of_type if len(own) >= _ENOUGH] or [every]
     for _ in range(MOST_ROUNDS):
         before = state.cells.position[: state.n].copy()
         motion.settle(state, 0.0)
         endothelium.hold(state, every)
         motion.confine(state)
-        if np.linalg.norm(state.cells.position[: state.n] - before, axis=1).mean() < _REST_UM:
+        moved = np.linalg.norm(state.cells.position[: state.n] - before, axis=1)
+        if max(float(moved[own].mean()) for own in of_type) < _REST_UM:
             break
     site = state.cells.site[: state.n].copy()
     position = state.cells.position[: state.n].copy()

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks
 from hepatalk.engines.lobule.linear_kernels import LANES, Problem
-from hepatalk.engines.lobule.propagation import STIFFEST, propagate_blocks, widths
+from hepatalk.engines.lobule.propagation_kernels import STIFFEST, propagate_blocks, widths
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
 from hepatalk.errors import EngineError
 
@@ -94,7 +94,7 @@ class Setting:
         Whether the error of a step is estimated, at the cost of a third of the linear systems; 0 otherwise.
     exact : bool
         Follow signals that diffuse and do not meet plasma without an error of time (see
-        `hepatalk.engines.lobule.propagation`), unless implicit steps are cheaper; their error is then 0.
+        `hepatalk.engines.lobule.propagation_kernels`), unless implicit steps are cheaper; their error is then 0.
     """
 
     rest: Floats | None = None

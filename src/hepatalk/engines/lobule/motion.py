@@ -44,6 +44,7 @@ from hepatalk.engines.lobule import motion_kernels as kernels
 from hepatalk.engines.lobule.bodies import Bodies, Box, Mechanics, hexagon, scale
 from hepatalk.engines.lobule.division import daughters
 from hepatalk.engines.lobule.grid import Neighbours, check_cells, contacts, spatial_order
+from hepatalk.engines.lobule.threads import as_worth
 from hepatalk.errors import EngineError, ModelError
 
 __all__ = ["Bodies", "Box", "Mechanics", "Moved", "contacts", "daughters", "hexagon", "relax", "scale", "velocity"]
@@ -110,9 +111,10 @@ def velocity(cells: Bodies, law: Mechanics, box: Box | None = None, *, active: F
     EngineError
         Names the cell that is nowhere, outside the box, or has its centre where another one has it.
     """
-    flow = _Flow(cells, law, box or Box(), active, skin=0.0)
-    out = np.empty((cells.radius.size, 3))
-    out[flow.order] = flow.velocity(flow.begin())
+    with as_worth(cells.radius.size):
+        flow = _Flow(cells, law, box or Box(), active, skin=0.0)
+        out = np.empty((cells.radius.size, 3))
+        out[flow.order] = flow.velocity(flow.begin())
     return out
 
 
@@ -163,7 +165,21 @@ def relax(
     """
     if not (math.isfinite(duration_h) and duration_h >= 0 and math.isfinite(tolerance_um) and tolerance_um > 0):
         raise ModelError(f"duration {duration_h:g} h, tolerance {tolerance_um:g} um; allowed: not below 0, above 0")
-    box = box or Box()
+    with as_worth(cells.radius.size):
+        return _relaxed(cells, law, box or Box(), duration_h, tolerance_um, still_um_per_h, active, most_steps)
+
+
+def _relaxed(
+    cells: Bodies,
+    law: Mechanics,
+    box: Box,
+    duration_h: float,
+    tolerance_um: float,
+    still_um_per_h: float,
+    active: Floats | None,
+    most_steps: int,
+) -> Moved:
+    """Do what `relax` says."""
     n = cells.radius.size
     margin = _SKIN * float(cells.radius.max()) if n else 0.0
     flow = _Flow(cells, law, box, active, skin=margin)

@@ -99,8 +99,8 @@ class Replicates:
             same = first.identity | {"seed": 0} == other.identity | {"seed": 0}
             if not (same and first.names == other.names and np.array_equal(first.time_h, other.time_h)):
                 raise ExperimentError(
-                    f"replicates of {first.provenance.experiment} and {other.provenance.experiment} that are not of one "
-                    "experiment, model and length; allowed: runs that differ in seed alone; run them anew"
+                    f"replicates of {first.provenance.experiment} and {other.provenance.experiment} that are not of "
+                    "one experiment, model and length; allowed: runs that differ in seed alone; run them anew"
                 )
         many = {n: np.array([r.readout(n) for r in results]) for n in first.names}
         figures = [r.summary() for r in results]
@@ -199,24 +199,18 @@ def replicate(
             own = replace(settings, checkpoint=kept_as(folder, seed), checkpoint_stays=True)
         jobs.append(_Job(asked, knowledge, seed, own))
     cut = 1 if alone and len(jobs) > 1 else 0
-    total = len(jobs)
-
-    def told(done: float, first: int, number: int) -> None:
-        if progress is not None and number:
-            progress((first + done * number) / total)
-
     found: list[Result] = []
-    for first, part in ((0, jobs[:cut]), (cut, jobs[cut:])):
+    for part in (jobs[:cut], jobs[cut:]):
         if part:
-            done = in_parallel(
-                _result,
-                part,
-                workers=workers,
-                few=_FEW,
-                progress=lambda share, first=first, number=len(part): told(share, first, number),
-            )
+            told = None if progress is None else _part_of(progress, len(found), len(part), len(jobs))
+            done = in_parallel(_result, part, workers=workers, few=_FEW, progress=told)
             found += [_sound(result, job) for result, job in zip(done, part, strict=True)]
     return Replicates.of(found)
+
+
+def _part_of(progress: Progress, before: int, number: int, total: int) -> Progress:
+    """Return what tells the fraction of all jobs, for a part of them."""
+    return lambda share: progress((before + share * number) / total)
 
 
 def _sound(found: Result | _Failure, job: _Job) -> Result:

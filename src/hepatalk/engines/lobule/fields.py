@@ -13,7 +13,8 @@ of what leaves, plus `inlet`. Transport acts on the deviation from `rest`, so a 
 A step is TR-BDF2 (Bank et al. 1985, doi:10.1109/T-ED.1985.22232), which is of second order and L-stable, with the
 estimate of Hosea and Shampine (1996, doi:10.1016/0168-9274(95)00115-8). No such method keeps every level positive at
 every step size (Bolley and Crouzeix 1978, doi:10.1051/m2an/1978120302371), so a step that would make a level negative
-is refused; a shorter one succeeds. Signals that neither diffuse nor meet plasma follow the exact exponential.
+is refused; a shorter one succeeds. Signals that neither diffuse nor meet plasma follow the exact exponential, and those
+that diffuse without plasma do so too where a setting asks for it (`hepatalk.engines.lobule.propagation_kernels`).
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ class _Stepper:
         self.error, self.moved, self._towards = np.empty(n), np.empty(n), np.zeros((n, 3))
 
     def take(self, here: Floats, slope: Floats, h: float) -> tuple[Floats, Floats | None, bool, float]:
-        """Return where a step leads, velocities there if known, if it is sound, and what to multiply its length with."""
+        """Return where a step leads, velocities there if known, if it is sound, and what to multiply it with."""
         if h * self._decay > _STIFF:
             return self._stabilised(here, slope, h)
         middle, there = np.empty_like(here), np.empty_like(here)

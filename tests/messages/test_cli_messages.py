@@ -59,11 +59,11 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
         (["run", "phx70", "--replicates", "two"], ["--replicates", "integer"]),
         (["run", "phx70", "--replicates", "3"], ["--replicates 3", "only a lobule", "--engine lobule"]),
         (
-            ["run", "phx70", "--engine", "lobule", "--replicates", "3", "--checkpoint", "c.npz", *OUT],
+            ["run", "phx70", "--engine", "lobule", "--replicates", "3", "--checkpoint", "c.npz"],
             ["--replicates 3 with --checkpoint", "--out DIR", "leave --checkpoint out"],
         ),
         (
-            ["run", "phx70", "--engine", "lobule", "--replicates", "3", "--film", *OUT],
+            ["run", "phx70", "--engine", "lobule", "--replicates", "3", "--film"],
             ["--replicates 3 with --film", "leave --film out"],
         ),
         (
@@ -71,10 +71,10 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
             ["--replicates 2 with --members", "leave --members out"],
         ),
         (
-            ["run", "hep_culture", "--engine", "lobule", "--replicates", "2", *OUT],
+            ["run", "hep_culture", "--engine", "lobule", "--replicates", "2"],
             ["replicate with seed 0", "a culture has no lobule", "population"],
         ),
-        (["run", "phx", "--bisect", "--engine", "lobule", "--replicates", "2"], ["--bisect with --replicates"]),
+        (["run", "phx", "--bisect", "--engine", "lobule", "--replicates", "2"], ["--bisect with", "--replicates", "leave it out"]),
         (["run", "phx70", "--engine", "populaton"], ["unknown engine", "population"]),
         (["run", "phx70", "--days", "-3"], ["'days'", "-3.0", "0 < days <= 3650"]),
         (["run", "phx70", "--days", "nan"], ["'days'", "nan", "0 < days <= 3650"]),

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks
+from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks, within
 from hepatalk.engines.lobule.linear_kernels import LANES, Problem
 from hepatalk.engines.lobule.propagation_kernels import STIFFEST, propagate_blocks, widths
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
@@ -353,9 +353,7 @@ def _check(name: str, values: Floats, shape: tuple[int, int], setting: Setting) 
         low, allowed = 0.0, ">= 0"
     elif name == "returned":
         low, high, allowed = 0.0, 1.0, "0 to 1"
-    # What is not a number fails every comparison, and is the least and the greatest of any array that holds it.
-    least, most = values.min(initial=max(low, 0.0)), values.max(initial=0.0)
-    if not (least >= low and most <= high and np.isfinite(least) and np.isfinite(most)):
+    if not within(values.ravel(), low, high):
         bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
         where = tuple(int(x) for x in np.argwhere(bad)[0])
         site, place = (where[1], f" at site {where[1]}") if len(where) > 1 else (-1, "")
@@ -400,7 +398,7 @@ def _lanes(signals: Ints) -> Ints:
 
 def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, setting: Setting) -> None:
     """Raise if the result is not a number, has not been found, or is negative."""
-    if not (np.isfinite(out.min(initial=0.0)) and np.isfinite(out.max(initial=0.0))):
+    if not within(out.ravel(), -np.inf, np.inf):
         s, i = (int(x) for x in np.argwhere(~np.isfinite(out))[0])
         raise FieldError(f"{setting.name(s)} becomes {out[s, i]} at site {i}; take a shorter step", s, i)
     if excess.max(initial=0.0) > 1.0:

@@ -54,6 +54,27 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
         (["run", "phx70", "--species", "ratt"], ["unknown species 'ratt'", "nearest: rat"]),
         (["run", "hep_culture", "--engine", "lobule"], ["'lobule'", "a culture has no lobule", "population"]),
         (["run", "phx70", "--cells-every", "6"], ["--cells-every", "only a lobule", "--engine lobule"]),
+        (["run", "phx70", "--replicates", "0"], ["--replicates 0", "1 (one lobule) or more"]),
+        (["run", "phx70", "--replicates", "-3", "--engine", "lobule"], ["--replicates -3", "1 (one lobule) or more"]),
+        (["run", "phx70", "--replicates", "two"], ["--replicates", "integer"]),
+        (["run", "phx70", "--replicates", "3"], ["--replicates 3", "only a lobule", "--engine lobule"]),
+        (
+            ["run", "phx70", "--engine", "lobule", "--replicates", "3", "--checkpoint", "c.npz"],
+            ["--replicates 3 with --checkpoint", "--out DIR", "leave --checkpoint out"],
+        ),
+        (
+            ["run", "phx70", "--engine", "lobule", "--replicates", "3", "--film"],
+            ["--replicates 3 with --film", "leave --film out"],
+        ),
+        (
+            ["run", "phx70", "--engine", "lobule", "--replicates", "2", "--members", "2"],
+            ["--replicates 2 with --members", "leave --members out"],
+        ),
+        (
+            ["run", "hep_culture", "--engine", "lobule", "--replicates", "2"],
+            ["replicate with seed 0", "a culture has no lobule", "population"],
+        ),
+        (["run", "phx", "--bisect", "--engine", "lobule", "--replicates", "2"], ["--bisect with", "--replicates", "leave it out"]),
         (["run", "phx70", "--engine", "populaton"], ["unknown engine", "population"]),
         (["run", "phx70", "--days", "-3"], ["'days'", "-3.0", "0 < days <= 3650"]),
         (["run", "phx70", "--days", "nan"], ["'days'", "nan", "0 < days <= 3650"]),

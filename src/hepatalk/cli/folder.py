@@ -38,6 +38,7 @@ __all__ = [
     "check_writable",
     "experiment_text",
     "load_saved",
+    "made_folder",
     "replace_file",
     "run_again",
     "saved_cells",
@@ -76,6 +77,19 @@ def check_writable(directory: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=STAGE, dir=folder):
             pass
     _refuse_foreign(directory)
+
+
+def made_folder(directory: Path) -> Path:
+    """Return a folder, made if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    with _told(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
 def _refuse_foreign(directory: Path) -> None:

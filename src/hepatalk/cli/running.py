@@ -15,6 +15,7 @@ import typer
 from hepatalk.cli.asking import assignments, dish, items, pairs
 from hepatalk.cli.console import background, note, print_json, say, table, warn
 from hepatalk.cli.keeping import checked_every, finished_cells, going_on, prepared, put_back, tables_for
+from hepatalk.cli.replicating import refuse_replicates, run_replicates
 from hepatalk.errors import ExperimentError, shown, unknown
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ _Hepatocytes = Annotated[
     int | None, typer.Option(metavar="N", help="Of one lobule, other cells beside them.  [default: 3000]")
 ]
 _Lobules = Annotated[int | None, typer.Option(metavar="N", help="Lobules side by side.  [default: 1]")]
+_Replicates = Annotated[
+    int, typer.Option(metavar="N", help="Run N lobules, with this seed and those after it, for mean and spread.")
+]
 _Checkpoint = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Keep a run of the lobule here on the way, and go on from it if it is there."),
@@ -129,6 +133,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     medium: _Medium = None,
     hepatocytes: _Hepatocytes = None,
     lobules: _Lobules = None,
+    replicates: _Replicates = 1,
     chemotaxis: _Chemotaxis = None,
     checkpoint: _Checkpoint = None,
     checkpoint_every: _CheckpointEvery = 60.0,
@@ -150,6 +155,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
     hepatalk run phx70 --intervene 'deplete cell=KC fraction=0.9 at=-48h'
     hepatalk run hep_culture --culture HEP,KC --medium HGF:5
     hepatalk run phx70 --engine lobule --out results/lobule
+    hepatalk run phx70 --engine lobule --replicates 10 --out results/ten
     hepatalk run phx --bisect
     """  # noqa: D301 - \b keeps the lines of the example apart
     asked = _Asked(
@@ -171,12 +177,17 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         checkpoint_every,
         cells_every,
         film,
+        replicates,
     )
     checked_every(cells_every, film, engine, out)
     if bisect:
-        _refuse_to_bisect(name, out, members, bool(asked.culture))
+        _refuse_to_bisect(name, out, members, bool(asked.culture), replicates)
         _refuse_early("phx50", asked)
         _bisect(asked, tolerance, json)
+        return
+    if replicates != 1:
+        _refuse_early(name, asked)
+        _replicate(name, asked, out, json)
         return
     with _artist(out) as artist:  # it gets ready while the experiment is checked and run
         _run(name, asked, out, json, artist, _refuse_early(name, asked))
@@ -216,6 +227,7 @@ class _Asked:
     checkpoint_every: float = 60.0
     cells_every: float | None = None
     film: bool = False
+    replicates: int = 1
 
 
 def _run(name: str, asked: _Asked, out: Path | None, json: bool, artist: Artist | None, end_h: float) -> None:
@@ -313,6 +325,9 @@ def _kernels_are_compiled() -> bool:
 
 def _refuse_for_engine(asked: _Asked) -> None:
     """Refuse what one of the engines has and the other has not."""
+    others = {"--members": asked.members != 1, "--checkpoint": asked.checkpoint is not None}
+    others |= {"--cells-every": asked.cells_every is not None, "--film": asked.film}
+    refuse_replicates(asked.replicates, asked.engine, others)
     if asked.engine == "lobule" and asked.members != 1:
         raise ExperimentError("--members with the lobule engine; allowed: one animal at a time; leave --members out")
     own: dict[str, object] = {
@@ -362,6 +377,31 @@ def _refuse_early(name: str, asked: _Asked) -> float:
     return with_items(posed, asked.items, "command line").end_h
 
 
+def _replicate(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
+    """Run lobules that differ in seed, and print what they have in common."""
+    from hepatalk.experiments.replicates import Asked
+
+    settings = _lobule_settings(asked, None)
+    assert settings is not None  # noqa: S101 - without a lobule replicates are refused
+    run_replicates(
+        Asked(name, _options(asked)), asked.replicates, asked.seed, settings, out, json, _kernels_are_compiled()
+    )
+
+
+def _options(asked: _Asked) -> dict[str, object]:
+    """Return what was asked of the experiment itself, as `hepatalk.experiments.run.perform` takes it."""
+    return {
+        "species": asked.species,
+        "days": asked.days,
+        "every": asked.every,
+        "knockouts": asked.knockouts,
+        "set": asked.values,
+        "hypotheses": asked.hypotheses,
+        "items": asked.items,
+        "culture": asked.culture,
+    }
+
+
 def _perform(name: str, asked: _Asked, tables: CellTables | None = None) -> tuple[Run, Knowledge]:
     from hepatalk.cli.members import told
     from hepatalk.experiments.run import perform
@@ -406,9 +446,10 @@ def _lobule_settings(asked: _Asked, tables: CellTables | None) -> LobuleSettings
     )
 
 
-def _refuse_to_bisect(name: str, out: Path | None, members: int, in_dish: bool) -> None:
+def _refuse_to_bisect(name: str, out: Path | None, members: int, in_dish: bool, replicates: int) -> None:
     refused = {f"the experiment {shown(name)}": name != "phx", "--members": members != 1, "--out": out is not None}
     refused["a culture"] = in_dish
+    refused["--replicates"] = replicates != 1
     what = " and ".join(word for word, given in refused.items() if given)
     if what:
         raise ExperimentError(

@@ -90,7 +90,8 @@ class Carriage:
             moving = p.states[p.moving].tolist()
             self.column.append(np.array([moving.index(by_name[n][z]) for n in self.names], dtype=np.int64))
         rest = np.array([[model.rest[by_name[n][int(z)]] for z in tissue.zone] for n in self.names])
-        self.setting = Setting(names=tuple(n.removeprefix("signal.") for n in self.names), positive=True)
+        names = tuple(n.removeprefix("signal.") for n in self.names)
+        self.setting = Setting(names=names, positive=True, exact=True)
         self.rough = replace(self.setting, judged=False)
         made, lost = (
             np.array([[healthy[z][part][self.column[z][f]] for z in tissue.zone] for f in range(len(self.names))])

@@ -23,7 +23,7 @@ from hepatalk.engines.lobule.linear_kernels import (
     solve_roughly,
 )
 
-__all__ = ["decay", "euler_blocks", "steady_blocks", "step_blocks"]
+__all__ = ["decay", "euler_blocks", "steady_blocks", "step_blocks", "within"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -212,6 +212,15 @@ def _steady_block(
             report[lanes[k], 1], used[lanes[k]] = excess[k], spent[k]
             for i in range(t.volume.size):
                 out[lanes[k], i] = f.rest[lanes[k], i] + x[i, k]
+
+
+@njit(cache=True, nogil=True)
+def within(values: Floats, low: float, high: float) -> bool:
+    """Return whether all numbers, (n,), are finite and from `low` to `high`."""
+    for i in range(values.size):  # noqa: SIM110 - kernels have no generators
+        if not (np.isfinite(values[i]) and low <= values[i] <= high):
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -13,7 +13,8 @@ of what leaves, plus `inlet`. Transport acts on the deviation from `rest`, so a 
 A step is TR-BDF2 (Bank et al. 1985, doi:10.1109/T-ED.1985.22232), which is of second order and L-stable, with the
 estimate of Hosea and Shampine (1996, doi:10.1016/0168-9274(95)00115-8). No such method keeps every level positive at
 every step size (Bolley and Crouzeix 1978, doi:10.1051/m2an/1978120302371), so a step that would make a level negative
-is refused; a shorter one succeeds. Signals that neither diffuse nor meet plasma follow the exact exponential.
+is refused; a shorter one succeeds. Signals that neither diffuse nor meet plasma follow the exact exponential, and those
+that diffuse without plasma do so too where a setting asks for it (`hepatalk.engines.lobule.propagation_kernels`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks
+from hepatalk.engines.lobule.field_kernels import decay, euler_blocks, steady_blocks, step_blocks, within
 from hepatalk.engines.lobule.linear_kernels import LANES, Problem
-from hepatalk.engines.lobule.propagation import STIFFEST, propagate_blocks, widths
+from hepatalk.engines.lobule.propagation_kernels import STIFFEST, propagate_blocks, widths
 from hepatalk.engines.lobule.transport import Plasma, Transport, plasma_order
 from hepatalk.errors import EngineError
 
@@ -94,7 +95,7 @@ class Setting:
         Whether the error of a step is estimated, at the cost of a third of the linear systems; 0 otherwise.
     exact : bool
         Follow signals that diffuse and do not meet plasma without an error of time (see
-        `hepatalk.engines.lobule.propagation`), unless implicit steps are cheaper; their error is then 0.
+        `hepatalk.engines.lobule.propagation_kernels`), unless implicit steps are cheaper; their error is then 0.
     """
 
     rest: Floats | None = None
@@ -352,9 +353,7 @@ def _check(name: str, values: Floats, shape: tuple[int, int], setting: Setting) 
         low, allowed = 0.0, ">= 0"
     elif name == "returned":
         low, high, allowed = 0.0, 1.0, "0 to 1"
-    # What is not a number fails every comparison, and is the least and the greatest of any array that holds it.
-    least, most = values.min(initial=max(low, 0.0)), values.max(initial=0.0)
-    if not (least >= low and most <= high and np.isfinite(least) and np.isfinite(most)):
+    if not within(values.ravel(), low, high):
         bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
         where = tuple(int(x) for x in np.argwhere(bad)[0])
         site, place = (where[1], f" at site {where[1]}") if len(where) > 1 else (-1, "")
@@ -399,7 +398,7 @@ def _lanes(signals: Ints) -> Ints:
 
 def _refuse(f: Problem, out: Floats, excess: Floats, tolerance: float, setting: Setting) -> None:
     """Raise if the result is not a number, has not been found, or is negative."""
-    if not (np.isfinite(out.min(initial=0.0)) and np.isfinite(out.max(initial=0.0))):
+    if not within(out.ravel(), -np.inf, np.inf):
         s, i = (int(x) for x in np.argwhere(~np.isfinite(out))[0])
         raise FieldError(f"{setting.name(s)} becomes {out[s, i]} at site {i}; take a shorter step", s, i)
     if excess.max(initial=0.0) > 1.0:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepatalk.engines.lobule import grid_kernels as kernels
+from hepatalk.engines.lobule.threads import as_worth
 from hepatalk.errors import EngineError, ModelError
 
 __all__ = ["Neighbours", "check_cells", "contacts", "spatial_order"]
@@ -124,19 +125,20 @@ def contacts(
             f"period {period:g} um along z; allowed: 0 (none) or at least {2.0 * longest:g} um, twice the reach; "
             "take a thicker slab"
         )
-    grid = _binned(position, longest / kernels.SPAN, low_z, period)
-    count, capacity = np.empty(n, dtype=np.int64), _CAPACITY
-    while True:
-        table = np.empty((n, capacity), dtype=np.int32)
-        kernels.gather(table, count, position, radius, reach, skin, *grid, period)
-        most = int(count.max())
-        if most <= capacity:
-            break
-        capacity = most
-    start = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(count, out=start[1:])
-    other = np.empty(int(start[-1]), dtype=np.int32)
-    kernels.pack(other, start, table)
+    with as_worth(n):
+        grid = _binned(position, longest / kernels.SPAN, low_z, period)
+        count, capacity = np.empty(n, dtype=np.int64), _CAPACITY
+        while True:
+            table = np.empty((n, capacity), dtype=np.int32)
+            kernels.gather(table, count, position, radius, reach, skin, *grid, period)
+            most = int(count.max())
+            if most <= capacity:
+                break
+            capacity = most
+        start = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(count, out=start[1:])
+        other = np.empty(int(start[-1]), dtype=np.int32)
+        kernels.pack(other, start, table)
     return Neighbours(start, other)
 
 
@@ -157,7 +159,8 @@ def spatial_order(position: Floats, edge: float) -> Ints:
     """
     if len(position) == 0:
         return np.zeros(0, dtype=np.int64)
-    return _binned(np.ascontiguousarray(position, dtype=float), edge, 0.0, 0.0)[2]
+    with as_worth(len(position)):
+        return _binned(np.ascontiguousarray(position, dtype=float), edge, 0.0, 0.0)[2]
 
 
 def _binned(position: Floats, edge: float, low_z: float, period: float) -> tuple[Ints, Ints, Ints, Ints]:

@@ -66,6 +66,12 @@ class Evaluation:
     census: tuple[Floats, Floats, Floats]
 
 
+def _where_there(slots: Ints) -> tuple[tuple[Ints, ...], Ints]:
+    """Return the places of a table that name a slot, and the slots."""
+    places = np.nonzero(slots != NOTHING)
+    return places, slots[places]
+
+
 class Layout:
     """A model over a tissue.
 
@@ -178,7 +184,11 @@ class Layout:
                     np.array([p.column[int(s)] for s in c.mass[z, massive]], dtype=np.int64),
                 )
             )
-        self.labelled = [[np.flatnonzero(of_bit[z] != NOTHING) for of_bit in c.tracer] for z in range(self.zones)]
+        # The same for the whole liver, all zones at once: where a number stands, and the slot that takes it.
+        self.first_site = np.array([s[0] for s in self.sites])
+        self.whole_comps = _where_there(c.state)
+        self.whole_types = (_where_there(c.count), _where_there(c.mass))
+        self.whole_labels = _where_there(c.tracer)
         self.moved = [p.states[p.moving] for p in self.programs]
         self.one_hot = np.zeros((c.n, n_types))
         self.one_hot[np.arange(c.n), c.type_of] = 1.0
@@ -278,23 +288,20 @@ class Layout:
         count, volume, marked = census
         out = np.zeros(m.n_states)
         out[self.body.states] = body
-        for z, sites in enumerate(self.sites):
-            scale = np.divide(
-                state.lobules * c.share[z],
-                self.healthy_zone[z],
-                out=np.zeros(len(c.types)),
-                where=self.healthy_zone[z] > 0,
-            )
-            part = slice(sites[0], sites[-1] + 1)
-            here = count[part].sum(axis=0)
-            own, _ = self.comp_columns[z]
-            out[c.state[z, own]] = here[own] * scale[c.type_of[own]]
-            kinds, _, massive, _ = self.sum_columns[z]
-            out[c.count[z, kinds]] = (here @ self.one_hot)[kinds] * scale[kinds]
-            out[c.mass[z, massive]] = (volume[part].sum(axis=0) @ self.one_hot)[massive] * scale[massive]
-            for b, known in enumerate(self.labelled[z]):
-                out[c.tracer[b, z, known]] = marked[b, z, known] * scale[known]
-            out[self.moved[z]] = self.tissue.weight[part] @ level[z]
+        scale = np.divide(
+            state.lobules * c.share, self.healthy_zone, out=np.zeros(c.share.shape), where=self.healthy_zone > 0.0
+        )
+        # Cells of each zone, by compartment and by type.
+        here, large = (np.add.reduceat(x, self.first_site, axis=0) for x in (count, volume))
+        of_type = (here @ self.one_hot, large @ self.one_hot)
+        (z, own), slot = self.whole_comps
+        out[slot] = here[z, own] * scale[z, c.type_of[own]]
+        for known, ((z, t), slot) in zip(of_type, self.whole_types, strict=True):
+            out[slot] = known[z, t] * scale[z, t]
+        (b, z, t), slot = self.whole_labels
+        out[slot] = marked[b, z, t] * scale[z, t]
+        for moved, sites, here_level in zip(self.moved, self.sites, level, strict=True):
+            out[moved] = self.tissue.weight[sites[0] : sites[-1] + 1] @ here_level
         return out
 
     # --------------------------------------------------------------------------------------------- evaluation

@@ -44,6 +44,8 @@ from hepatalk.engines.lobule import motion_kernels as kernels
 from hepatalk.engines.lobule.bodies import Bodies, Box, Mechanics, hexagon, scale
 from hepatalk.engines.lobule.division import daughters
 from hepatalk.engines.lobule.grid import Neighbours, check_cells, contacts, spatial_order
+from hepatalk.engines.lobule.stabilised import MOST_STAGES, fastest_decay, reach_of, stabilised_step, stages_for
+from hepatalk.engines.lobule.threads import as_worth
 from hepatalk.errors import EngineError, ModelError
 
 __all__ = ["Bodies", "Box", "Mechanics", "Moved", "contacts", "daughters", "hexagon", "relax", "scale", "velocity"]
@@ -56,6 +58,12 @@ _SKIN = 0.3
 _SAFETY, _SHRINK, _GROW = 0.9, 0.2, 5.0
 #: Aimed at: rate of the fastest decay times step. Heun's method damps it best at 1 and is unstable above 2.
 _DAMPED = 1.0
+#: A step that lasts so many times of the fastest decay takes stages for it.
+_STIFF = 2.0
+#: Change of a cell's velocity in a step, of the velocity, from which on it is a matter of stiffness.
+_TURNS = 0.7
+#: Steps between two looks at the fastest decay.
+_LOOK_EVERY = 3
 #: A step below this part of the duration cannot be told from rounding.
 _SHORTEST = 1e-12
 _NO_ROWS = np.zeros((0, 3))
@@ -110,9 +118,10 @@ def velocity(cells: Bodies, law: Mechanics, box: Box | None = None, *, active: F
     EngineError
         Names the cell that is nowhere, outside the box, or has its centre where another one has it.
     """
-    flow = _Flow(cells, law, box or Box(), active, skin=0.0)
-    out = np.empty((cells.radius.size, 3))
-    out[flow.order] = flow.velocity(flow.begin())
+    with as_worth(cells.radius.size):
+        flow = _Flow(cells, law, box or Box(), active, skin=0.0)
+        out = np.empty((cells.radius.size, 3))
+        out[flow.order] = flow.velocity(flow.begin())
     return out
 
 
@@ -130,7 +139,9 @@ def relax(
     """Move the cells until the time is over or they have come to rest.
 
     Heun's method with Euler's inside: their distance, which is the error of the worse one, is kept below the tolerance
-    in every step and for every cell. The better one is used. The result depends on the arguments alone: not on the
+    in every step and for every cell. The better one is used. Where steps could be longer but for the fastest decay, a
+    stabilised method takes over, with an estimate of its own error (`hepatalk.engines.lobule.stabilised`). The result
+    depends on the arguments alone: not on the
     number of threads, and not on earlier calls.
 
     Parameters
@@ -163,28 +174,40 @@ def relax(
     """
     if not (math.isfinite(duration_h) and duration_h >= 0 and math.isfinite(tolerance_um) and tolerance_um > 0):
         raise ModelError(f"duration {duration_h:g} h, tolerance {tolerance_um:g} um; allowed: not below 0, above 0")
-    box = box or Box()
+    with as_worth(cells.radius.size):
+        return _relaxed(cells, law, box or Box(), duration_h, tolerance_um, still_um_per_h, active, most_steps)
+
+
+def _relaxed(
+    cells: Bodies,
+    law: Mechanics,
+    box: Box,
+    duration_h: float,
+    tolerance_um: float,
+    still_um_per_h: float,
+    active: Floats | None,
+    most_steps: int,
+) -> Moved:
+    """Do what `relax` says."""
     n = cells.radius.size
     margin = _SKIN * float(cells.radius.max()) if n else 0.0
     flow = _Flow(cells, law, box, active, skin=margin)
     here = flow.begin()
-    middle, there, error, moved = np.empty_like(here), np.empty_like(here), np.empty(n), np.empty(n)
+    step = _Stepper(flow, tolerance_um)
     time, h, steps, rejected, movement, worst = 0.0, duration_h, 0, 0, 0.0, 0.0
-    slope, second = np.array(flow.velocity(here)), np.empty_like(here)
+    slope = np.array(flow.velocity(here))
     while n and time < duration_h:
         fastest = math.sqrt(float((slope**2).sum(axis=1).max()))
         if fastest <= still_um_per_h and still_um_per_h > 0:
             break
         if fastest > 0:  # no further than the margin of the list, half of it to each side
             h = min(h, 0.5 * margin / fastest)
+        h = min(h, step.longest)
         last = h >= duration_h - time
         h = duration_h - time if last else h
-        kernels.euler(middle, here, slope, h)
-        second = flow.velocity(middle, trial=True)
-        kernels.heun(there, error, moved, here, slope, second, h)
-        sound, factor = _judge_step(error, tolerance_um, h * slope)
+        there, ends, sound, factor = step.take(here, slope, h)
         if steps + rejected >= most_steps or (not last and h < _SHORTEST * duration_h):
-            _stuck(time, duration_h, int(flow.order[np.argmax(error)]), most_steps)
+            _stuck(time, duration_h, int(flow.order[np.argmax(step.error)]), most_steps)
         if not sound:
             rejected += 1
             h *= min(factor, _SAFETY)
@@ -192,14 +215,81 @@ def relax(
         time = duration_h if last else time + h
         h *= factor
         steps += 1
-        here, there = there, here
-        movement, worst = float(moved.max()), max(worst, float(error.max()))
-        slope = np.array(flow.velocity(here))
+        movement, worst = float(step.moved.max()), max(worst, float(step.error.max()))
+        here, slope = there, np.array(flow.velocity(there)) if ends is None else ends
+        if time < duration_h:
+            step.look(here, slope)
     if box.period > 0:
         here[:, 2] -= box.period * np.floor((here[:, 2] - box.low_z) / box.period)
     position = np.empty_like(here)
     position[flow.order] = here
     return Moved(position, time, steps, rejected, flow.searches, movement, worst)
+
+
+class _Stepper:
+    """Steps of Heun's method, and of a stabilised one where the fastest decay is faster than what is to be followed.
+
+    Attributes
+    ----------
+    longest : float
+        Step beyond which no method is stable, h.
+    error, moved : (n,) float array
+        Of each cell in the last step that was tried, um.
+    """
+
+    def __init__(self, flow: _Flow, tolerance: float) -> None:
+        self._flow, self._tolerance = flow, tolerance
+        n = flow.radius.size
+        self.longest, self._decay, self._stiff, self._looked = math.inf, 0.0, False, 0
+        self.error, self.moved, self._towards = np.empty(n), np.empty(n), np.zeros((n, 3))
+
+    def take(self, here: Floats, slope: Floats, h: float) -> tuple[Floats, Floats | None, bool, float]:
+        """Return where a step leads, velocities there if known, if it is sound, and what to multiply it with."""
+        if h * self._decay > _STIFF:
+            return self._stabilised(here, slope, h)
+        middle, there = np.empty_like(here), np.empty_like(here)
+        kernels.euler(middle, here, slope, h)
+        second = self._flow.velocity(middle, trial=True)
+        kernels.heun(there, self.error, self.moved, here, slope, second, h)
+        sound, factor, wanted = _judge_step(self.error, self._tolerance, h * slope)
+        # The cell that is worst tells too: one that turns back within the step is held by a stiffness, not by its way.
+        worst = int(np.argmax(self.error))
+        turns = 2.0 * float(self.error[worst]) > _TURNS * h * math.sqrt(float((slope[worst] ** 2).sum()))
+        self._stiff = sound and (wanted > factor or turns)
+        if self._stiff:
+            self._towards, factor = second - slope, wanted
+        return there, None, sound, factor
+
+    def _stabilised(self, here: Floats, slope: Floats, h: float) -> tuple[Floats, Floats | None, bool, float]:
+        flow = self._flow
+        there = stabilised_step(self._trial, here, slope, h, stages_for(h * self._decay))
+        ends = np.array(flow.velocity(there, trial=True))
+        kernels.distances(self.error, self.moved, here, there, slope, ends, h)
+        wrong = float(self.error.max())
+        sound = wrong <= self._tolerance
+        factor = _SAFETY * (self._tolerance / wrong) ** (1.0 / 3.0) if wrong > 0 else _GROW
+        if sound:
+            flow.judge(there)
+        else:
+            self._looked = _LOOK_EVERY  # it may have become faster
+            factor = factor if math.isfinite(wrong) else _SHRINK
+        return there, ends, sound, min(_GROW, max(_SHRINK, factor))
+
+    def look(self, here: Floats, slope: Floats) -> None:
+        """Look how fast the fastest decay is, after a step that was sound, where it counts."""
+        known = self._decay > 0.0
+        self._looked += 1
+        if not (self._stiff or known) or (known and self._looked < _LOOK_EVERY):
+            return
+        self._looked = 0
+        for _ in range(1 if known else 2):
+            if not self._towards.any():
+                break
+            self._decay, self._towards = fastest_decay(self._trial, here, slope, self._towards)
+        self.longest = reach_of(MOST_STAGES) / self._decay if self._decay > 0.0 else math.inf
+
+    def _trial(self, position: Floats) -> Floats:
+        return self._flow.velocity(position, trial=True)
 
 
 class _Flow:
@@ -263,7 +353,7 @@ class _Flow:
             float(self.box.period),
         )
         if not trial:
-            self._judge(position)
+            self.judge(position)
         return self._out
 
     def _search(self, position: Floats) -> None:
@@ -277,7 +367,7 @@ class _Flow:
         self._listed = position.copy()
         self.searches += 1
 
-    def _judge(self, position: Floats) -> None:
+    def judge(self, position: Floats) -> None:
         """Raise `EngineError` for the first cell that the kernel found unsound."""
         bad = np.flatnonzero(self._status)
         if bad.size:
@@ -302,8 +392,8 @@ class _Flow:
             )
 
 
-def _judge_step(error: Floats, tolerance: float, straight: Floats) -> tuple[bool, float]:
-    """Return whether a step is sound, and what to multiply the next one with.
+def _judge_step(error: Floats, tolerance: float, straight: Floats) -> tuple[bool, float, float]:
+    """Return whether a step is sound, what to multiply the next one with, and what accuracy alone would.
 
     Parameters
     ----------
@@ -317,7 +407,7 @@ def _judge_step(error: Floats, tolerance: float, straight: Floats) -> tuple[bool
     Returns
     -------
     sound : bool
-    factor : float
+    factor, wanted : float
 
     Notes
     -----
@@ -327,10 +417,10 @@ def _judge_step(error: Floats, tolerance: float, straight: Floats) -> tuple[bool
     """
     wrong, length = float(error.max()), math.sqrt(float((straight**2).sum()))
     decay = 2.0 * math.sqrt(float((error**2).sum()))
-    factor = _SAFETY * math.sqrt(tolerance / wrong) if wrong > 0 else _GROW
-    if decay > 0:
-        factor = min(factor, _DAMPED * length / decay)
-    return wrong <= tolerance and decay <= 2.0 * length, min(_GROW, max(_SHRINK, factor))
+    wanted = _SAFETY * math.sqrt(tolerance / wrong) if wrong > 0 else _GROW
+    factor = min(wanted, _DAMPED * length / decay) if decay > 0 else wanted
+    factor, wanted = (min(_GROW, max(_SHRINK, x)) for x in (factor, wanted))
+    return wrong <= tolerance and decay <= 2.0 * length, factor, wanted
 
 
 def _stuck(time: float, duration: float, cell: int, most_steps: int) -> NoReturn:

@@ -15,7 +15,7 @@ from numba import njit, prange
 
 from hepatalk.rng import Purpose, uniform, uniform_pair
 
-__all__ = ["COINCIDENT", "daughters", "euler", "heun", "strength", "velocity"]
+__all__ = ["COINCIDENT", "blend", "daughters", "distances", "euler", "heun", "strength", "velocity"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -179,6 +179,62 @@ def euler(out: Floats, position: Floats, slope: Floats, h: float) -> None:
     for i in prange(position.shape[0]):
         for axis in range(3):
             out[i, axis] = position[i, axis] + h * slope[i, axis]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def blend(
+    out: Floats,
+    position: Floats,
+    now: Floats,
+    before: Floats,
+    slope: Floats,
+    first: Floats,
+    mu: float,
+    nu: float,
+    ahead: float,
+    back: float,
+) -> None:
+    """Fill a stage of a stabilised step; all (n, 3).
+
+    ``out = (1 - mu - nu) position + mu now + nu before + ahead slope + back first``, um, um/h and h. `out` may be
+    `before`.
+    """
+    for i in prange(position.shape[0]):
+        for axis in range(3):
+            out[i, axis] = (
+                (1.0 - mu - nu) * position[i, axis]
+                + mu * now[i, axis]
+                + nu * before[i, axis]
+                + ahead * slope[i, axis]
+                + back * first[i, axis]
+            )
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def distances(error: Floats, moved: Floats, here: Floats, there: Floats, first: Floats, last: Floats, h: float) -> None:
+    """Fill the error of a stabilised step and the movement of each cell.
+
+    Parameters
+    ----------
+    error, moved : (n,) float array
+        Overwritten: ``|0.8 (here - there) + 0.4 h (first + last)|``, the estimate of Sommeijer, Shampine and Verwer
+        (1998), and ``|there - here|``, um.
+    here, there : (n, 3) float array
+        um.
+    first, last : (n, 3) float array
+        Velocities there, um/h.
+    h : float
+        h.
+    """
+    for i in prange(here.shape[0]):
+        wrong, far = 0.0, 0.0
+        for axis in range(3):
+            step = there[i, axis] - here[i, axis]
+            off = 0.4 * h * (first[i, axis] + last[i, axis]) - 0.8 * step
+            wrong += off * off
+            far += step * step
+        error[i] = math.sqrt(wrong)
+        moved[i] = math.sqrt(far)
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -38,6 +38,7 @@ from hepatalk.engines.lobule.grid import contacts
 from hepatalk.engines.lobule.local import ZoneProgram
 from hepatalk.engines.lobule.network import SINUSOID
 from hepatalk.engines.lobule.tables import Compartments
+from hepatalk.engines.lobule.touch_kernels import Kinds, see
 from hepatalk.model.compiled import CompiledModel
 from hepatalk.model.fates import NOTHING, Touch
 
@@ -56,8 +57,6 @@ Bools = npt.NDArray[np.bool_]
 REACH = 1.25
 #: Cell types that are flat in life, and reach farther than their radius.
 FLAT = ("LSEC", "HSC")
-#: Senders near a site, relative to health, below which they present nothing.
-_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -185,8 +184,8 @@ class Contacts:
         n_zones = len(programs)
         self._rest = np.array([[model.rest[self._touch[n][z].state] for z in range(n_zones)] for n in self.names])
         self._healthy = np.zeros((len(self.kinds), n_zones))
-        self._presenting = [np.flatnonzero(k.presents) for k in self.kinds]
         self._level = [np.array([self._touch[n][z].state for z in range(n_zones)]) for n in self.names]
+        self._lay_out()
 
     def _kinds_of(self, who: int) -> list[_Kind]:
         f, receiver = self.who[who]
@@ -269,45 +268,60 @@ class Contacts:
         params : (n_params,) float array
             In force.
         """
-        zone, n_sites = self._tissue.zone, self._tissue.n_sites
-        out = np.zeros((len(self.who), n_sites))
-        each: dict[int, Floats] = {}
-        edges = np.searchsorted(touching.at[:, 0], np.arange(len(self.kinds) + 1))
-        for q, k in enumerate(self.kinds):
-            f = self.who[k.who][0]
-            if f not in each:
-                each[f] = self._presented(rows, sites, f, k.who)
-            _, i, j = touching.at[edges[q] : edges[q + 1]].T
-            worth = count[:, self._presenting[q]].sum(axis=1) * each[f]
-            met = np.bincount(i, touching.chance[edges[q] : edges[q + 1]] * worth[j], n_sites)
-            healthy = self._healthy[q, zone]
-            seen = np.divide(met, healthy, out=np.zeros(n_sites), where=healthy > 0.0) * self._rest[f][zone]
-            bare = touching.bare[q]
-            if bare.any():
-                seen[bare] = (self._read(rows, sites, k.density) * each[f])[bare]
-            out[k.who] += k.share[zone] * seen
+        n_sites = self._tissue.n_sites
+        out, held = np.empty((len(self.who), n_sites)), np.zeros((self._rows, n_sites))
+        for row, own, (known, columns) in zip(rows, sites, self._held, strict=True):
+            held[known[:, None], own] = row[:, columns].T
+        see(
+            out,
+            held,
+            count,
+            self._tissue.zone,
+            self._table,
+            touching.at,
+            touching.chance,
+            touching.bare,
+            self._healthy,
+            self._rest,
+        )
+        for w, f, z, column in self._seen:
+            rows[z][:, column] = params[self._free[f]] * out[w, sites[z]]
+
+    def _lay_out(self) -> None:
+        """Find the rows and columns of what is read and written at every step."""
+        kinds, names = self.kinds, self.names
+        slots = dict.fromkeys(
+            [tuple(int(x) for x in level) for level in self._level] + [tuple(int(x) for x in k.density) for k in kinds]
+        )
+        place = {slot: row for row, slot in enumerate(slots)}
+        self._rows = len(slots)
+        self._held = []
+        for z, p in enumerate(self._programs):
+            known = [(row, p.column[slot[z]]) for slot, row in place.items() if slot[z] != NOTHING]
+            self._held.append((np.array([r for r, _ in known], dtype=np.int64), [c for _, c in known]))
+        signal = [self.who[k.who][0] for k in kinds]
+        comps = [np.flatnonzero(k.presents) for k in kinds]
+        self._table = Kinds(
+            who=np.array([k.who for k in kinds], dtype=np.int64),
+            signal=np.array(signal, dtype=np.int64),
+            density=np.array([place[tuple(int(x) for x in k.density)] for k in kinds], dtype=np.int64),
+            share=np.array([k.share for k in kinds]).reshape(len(kinds), len(self._programs)),
+            start=np.cumsum([0, *map(len, comps)]).astype(np.int64),
+            comps=np.concatenate([np.zeros(0, dtype=np.int64), *comps]),
+            level=np.array([place[tuple(int(x) for x in level)] for level in self._level], dtype=np.int64),
+            first=np.array(
+                [
+                    next((k.who for k, f in zip(kinds, signal, strict=True) if f == g), NOTHING)
+                    for g in range(len(names))
+                ],
+                dtype=np.int64,
+            ),
+        )
+        self._free = [self._model.position(f"free.{name}") for name in names]
+        self._seen = []
         for w, (f, receiver) in enumerate(self.who):
-            name = self._comps.types[receiver]
-            free = params[self._model.position(f"free.{self.names[f]}")]
-            for z, own in enumerate(sites):
-                column = self._programs[z].seen.get((self._touch[self.names[f]][z].free, name))
+            for z, p in enumerate(self._programs):
+                touch = self._touch[names[f]].get(z)
+                column = None if touch is None else p.seen.get((touch.free, self._comps.types[receiver]))
                 if column is not None:
-                    rows[z][:, column] = free * out[w, own]
-
-    def _presented(self, rows: Sequence[Floats], sites: Sequence[Ints], f: int, who: int) -> Floats:
-        """Return what the senders of a signal present, each: the level at their site over their density there."""
-        zone = self._tissue.zone
-        around = np.zeros(self._tissue.n_sites)
-        for k in self.kinds:
-            if k.who == who:
-                around += k.share[zone] * self._read(rows, sites, k.density)
-        level = self._read(rows, sites, self._level[f])
-        return np.divide(level, around, out=np.zeros(len(level)), where=around > _LEAST)
-
-    def _read(self, rows: Sequence[Floats], sites: Sequence[Ints], slot: Ints) -> Floats:
-        """Return a quantity at all sites, (n_sites,), from its slot in each zone; 0 where a zone has none."""
-        out = np.zeros(self._tissue.n_sites)
-        for z, own in enumerate(sites):
-            if slot[z] != NOTHING:
-                out[own] = rows[z][:, self._programs[z].column[int(slot[z])]]
-        return out
+                    self._seen.append((w, f, z, column))

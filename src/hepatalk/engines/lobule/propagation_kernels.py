@@ -65,16 +65,19 @@ def coefficients(low: float, high: float, h: float, error: float, out: Floats) -
     """
     n = out.size
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    # Cosines from a table: those of a recurrence lose digits near the ends of the interval.
+    table = np.empty(4 * n)
+    for m in range(4 * n):
+        table[m] = math.cos(math.pi * m / (2.0 * n))
     out[:] = 0.0
     for j in range(n):
-        x = math.cos(math.pi * (j + 0.5) / n)
-        z = h * (middle + half * x)
+        z = h * (middle + half * table[2 * j + 1])
         value = -math.expm1(-z) / z if z > 0.0 else 1.0
-        before, now = 1.0, x
-        out[0] += value
-        for k in range(1, n):
-            out[k] += value * now
-            before, now = now, 2.0 * x * now - before
+        at = 0
+        for k in range(n):
+            out[k] += value * table[at]
+            at += 2 * j + 1
+            at -= 4 * n if at >= 4 * n else 0
     out[0] /= n
     for k in range(1, n):
         out[k] *= 2.0 / n

@@ -21,7 +21,7 @@ from pathlib import Path
 __all__ = ["kernel_folder", "kernel_key", "prepare", "prune", "user_cache"]
 
 #: Patterns of the files whose text decides what the machine code must do, relative to the package.
-SOURCES = ("model/laws.py", "rng.py", "engines/tape.py", "engines/*/*kernels.py", "engines/*/propagation.py")
+SOURCES = ("model/laws.py", "rng.py", "engines/tape.py", "engines/*/*kernels.py")
 #: Folders of machine code of other versions that are kept, the newest first: a person may work with several.
 KEPT = 4
 #: Set beside NUMBA_CACHE_DIR, so that a child process knows that hepatalk chose it, not the user.

@@ -74,7 +74,10 @@ def refused(arguments: Sequence[str], cwd: Path, code: int = 2) -> str:
             ["run", "hep_culture", "--engine", "lobule", "--replicates", "2"],
             ["replicate with seed 0", "a culture has no lobule", "population"],
         ),
-        (["run", "phx", "--bisect", "--engine", "lobule", "--replicates", "2"], ["--bisect with", "--replicates", "leave it out"]),
+        (
+            ["run", "phx", "--bisect", "--engine", "lobule", "--replicates", "2"],
+            ["--bisect with", "--replicates", "leave it out"],
+        ),
         (["run", "phx70", "--engine", "populaton"], ["unknown engine", "population"]),
         (["run", "phx70", "--days", "-3"], ["'days'", "-3.0", "0 < days <= 3650"]),
         (["run", "phx70", "--days", "nan"], ["'days'", "nan", "0 < days <= 3650"]),

@@ -358,7 +358,7 @@ class CheckTermsReach(ModelCheck):
     def run(self, c: Compiled, k: Knowledge) -> list[Finding]:
         """Return the terms that the model does not hold, or that act on nothing."""
         named: dict[str, list[int]] = {}
-        for op, name in ((k, x) for k, x in enumerate(c.model.slot_names) if x):
+        for op, name in ((i, x) for i, x in enumerate(c.model.slot_names) if x):
             named.setdefault(name.split("@")[0].split(":")[0], []).append(op)
         found = []
         for p in placed_terms(k):

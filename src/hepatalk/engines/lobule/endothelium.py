@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from hepatalk.engines.lobule.network import LONGEST, SINUSOID, Network, mean_radius
-from hepatalk.engines.lobule.sprouts import Budget, Rules, Sprout, join, regress, sprout
+from hepatalk.engines.lobule.sprouts import LEGS, Budget, Rules, Sprout, join, regress, sprout
 from hepatalk.engines.lobule.tables import Compartments
 from hepatalk.engines.lobule.vessels import Pieces, avascular, gaps, lengths_in_sites, pieces, sinusoids, volume
 from hepatalk.engines.lobule.walking import Ways, apart, crawl, driven, ways_of
@@ -35,9 +35,6 @@ Ints = npt.NDArray[np.int64]
 _PRESSED = 0.7
 #: Kupffer cells stay within this part of a sinusoid's radius, HSCs so many of their diameters off its wall: as built.
 _LUMEN, _DISSE = 0.5, 0.25
-
-#: The two segments of a sprout.
-_LEGS = np.array([[0, 1], [1, 2]])
 
 
 class Endothelium:
@@ -60,6 +57,7 @@ class Endothelium:
         self._diameter = np.array([a.cell_diameter[name] for name in comps.types])
         self._type = {name: comps.types.index(name) for name in ("HEP", "LSEC", "HSC", "KC")}
         self._middle = tissue.position
+        self._sites = cKDTree(self._middle)
         self._zone = tissue.zone
         self._lobule = tissue.space.geometry.sites.lobule[tissue.space.order]
         self._centre = tissue.space.geometry.boundary.centre
@@ -153,7 +151,7 @@ class Endothelium:
         grown, new = join(thinner, list(state.sprouts[there] * scale), self._rules, inwards=inwards, wide=wide)
         state.sprouts, state.sprout_grown = state.sprouts[~there], state.sprout_grown[~there]
         for s in new:
-            budget.add(s.line, _LEGS, 1.0)
+            budget.add(s.line, LEGS, 1.0)
         where = self._in_health(state, hepatocytes) * scale
         _, more = sprout(
             grown, where, radius, budget, self._rules, begun=list(state.sprouts * scale), inwards=inwards, wide=wide
@@ -278,10 +276,10 @@ class Endothelium:
         start, scale = self._in_health(state, cells), state.scale
         near = np.flatnonzero(tree.query(start)[0] * scale < self._anatomy.hepatocyte_diameter)
         cells, start = cells[near], start[near]
-        sites, lobule = cKDTree(self._middle), self._lobule[state.cells.site[cells]]
+        lobule = self._lobule[state.cells.site[cells]]
 
         def drive(at: Floats) -> Floats:
-            site = np.asarray(sites.query(at)[1], dtype=np.int64)
+            site = np.asarray(self._sites.query(at)[1], dtype=np.int64)
             # Another lobule's sites pull nobody across the face between them.
             own = np.where(self._lobule[site] == lobule, site, state.cells.site[cells])
             return driven(pull[own], apart(at * scale, spacing))

@@ -31,7 +31,7 @@ from scipy.spatial import cKDTree
 from hepatalk.engines.lobule.network import SINUSOID, VENULE, Network
 from hepatalk.engines.lobule.vessels import Avascular, avascular, gaps, pieces, sinusoids
 
-__all__ = ["Budget", "Rules", "Sprout", "join", "regress", "sprout"]
+__all__ = ["LEGS", "Budget", "Rules", "Sprout", "join", "regress", "sprout"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,7 +43,7 @@ _ACROSS = float(np.cos(np.radians(100.0)))
 #: How much dearer a way across the radius is than one along it: as for the healthy network.
 _AGAINST_RADIUS = 1.5
 #: The two segments of a sprout.
-_LEGS = np.array([[0, 1], [1, 2]])
+LEGS = np.array([[0, 1], [1, 2]])
 #: A sprout has this many vessels within reach to choose its two ends from, the nearest ones.
 _MOST_ENDS = 12
 
@@ -245,7 +245,7 @@ def sprout(
         Sprouts that are on their way: lines as of `Sprout`. They have their endothelium and need no second one.
     """
     for line in begun:
-        budget.add(line, _LEGS, 1.0)
+        budget.add(line, LEGS, 1.0)
     able = budget.crowded(rules.sprout_lining)
     if not able.any():
         return network, []
@@ -274,7 +274,7 @@ def sprout(
             continue
         line = np.array([pair[0].at, middle, pair[1].at])
         _join(g, pair, middle, wide)
-        budget.add(line, _LEGS, 1.0)
+        budget.add(line, LEGS, 1.0)
         found.append(Sprout(line, float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())))
         gap = np.minimum(gap, _gaps_to(line, wide, hepatocytes, radius))
         bare = avascular(hepatocytes, radius, gap, rules.least_gap)
@@ -339,7 +339,7 @@ def _meet(
 
 def _gaps_to(line: Floats, wide: Callable[[Floats], float], position: Floats, radius: Floats) -> Floats:
     """Return the gap between each hepatocyte and a sprout, um."""
-    return gaps(pieces(line, _LEGS), np.full(2, wide(line[1])), position, radius)
+    return gaps(pieces(line, LEGS), np.full(2, wide(line[1])), position, radius)
 
 
 def _farthest(bare: Avascular, gap: Floats, refused: npt.NDArray[np.bool_], rules: Rules) -> int:

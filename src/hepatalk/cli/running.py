@@ -186,7 +186,6 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option of the command
         _bisect(asked, tolerance, json)
         return
     if replicates != 1:
-        _refuse_early(name, asked)
         _replicate(name, asked, out, json)
         return
     with _artist(out) as artist:  # it gets ready while the experiment is checked and run
@@ -381,6 +380,7 @@ def _replicate(name: str, asked: _Asked, out: Path | None, json: bool) -> None:
     """Run lobules that differ in seed, and print what they have in common."""
     from hepatalk.experiments.replicates import Asked
 
+    _refuse_early(name, asked)
     settings = _lobule_settings(asked, None)
     assert settings is not None  # noqa: S101 - without a lobule replicates are refused
     run_replicates(

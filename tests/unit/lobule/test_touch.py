@@ -37,9 +37,7 @@ def system(model: CompiledModel) -> LobuleSystem:
 @pytest.fixture
 def state(system: LobuleSystem) -> State:
     fresh = system.healthy(*first_cells(system.comps, system.tissue, 1), 0.0)
-    assert system.motion is not None
-    system.motion.settle(fresh, 0.0)
-    system.see_contacts(fresh)
+    system.see_contacts(fresh)  # the cells of health are at rest: see hepatalk.engines.lobule.resting
     return fresh
 
 
